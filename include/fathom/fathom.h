@@ -1,0 +1,152 @@
+// Fathom's public C++ API: load a model, open a session, stream an answer.
+//
+//   auto model = fathom::Model::load("model.gguf");
+//   if (!model) return report(model.error().message);
+//   fathom::Session session(*model);
+//   auto answer = session.chat({{"user", "Why is the sky blue?"}}, {},
+//                              [](const fathom::Piece& p) { std::cout << p.text; return true; });
+//
+// A Model is a cheap handle to immutable shared weights; copies share them. Sessions of one Model
+// may live on several threads, each session on one thread at a time; their computation takes turns.
+// A Session keeps its KV cache between calls and recomputes only what changed since the last one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fathom/result.h"
+#include "fathom/sampling.h"
+
+namespace fathom {
+
+enum class KernelSet {
+  kAuto,       // the fastest for this CPU
+  kReference,  // plain F32 loops: slow, exact, the definition of right
+};
+
+struct LoadOptions {
+  int threads = 0;  // 0: one for each core this process may use
+  KernelSet kernels = KernelSet::kAuto;
+  // Called now and then while weights are prepared, with a fraction in [0, 1]. May be empty.
+  std::function<void(double fraction)> on_progress;
+};
+
+struct ModelInfo {
+  std::string name;
+  std::string architecture;  // as the checkpoint spells it
+  std::string tier;          // "V1", "Lite", "Nano"
+  std::string kernels;       // "avx2", "reference", ...
+  int64_t parameters = 0;
+  int64_t active_parameters = 0;  // used for one token
+  int64_t context = 0;            // the most the model was made for
+  int64_t vocab_size = 0;
+  int64_t weight_bytes = 0;  // memory held by weights
+  int64_t cache_bytes_per_token = 0;
+  int threads = 0;
+  bool has_tokenizer = false;
+  bool has_chat_template = false;
+};
+
+struct Message {
+  std::string role;  // "system", "user", "assistant"
+  std::string content;
+  std::string reasoning_content = {};  // what an R1-style model thought before its answer
+};
+
+struct GenerateOptions {
+  SamplingOptions sampling;
+  int64_t max_tokens = -1;        // -1: until the answer or the context ends
+  std::vector<std::string> stop;  // the answer ends before the first of these
+  bool stop_at_eos = true;
+};
+
+// A piece of an answer, as soon as it is certain: whole characters, never part of a stop string.
+struct Piece {
+  std::string_view text;
+  bool reasoning = false;  // inside an R1-style <think> block; the tags themselves are not shown
+};
+
+enum class FinishReason {
+  kStop,       // an end-of-turn token or a stop string
+  kLength,     // max_tokens or the context is used up
+  kCancelled,  // the callback returned false
+};
+std::string_view name(FinishReason reason);  // "stop", "length", "cancelled"
+
+struct Answer {
+  std::string text;       // without reasoning
+  std::string reasoning;  // empty for most models
+  std::vector<int32_t> tokens;
+  FinishReason finish = FinishReason::kStop;
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;  // of the prompt, found in the session's cache
+  double prefill_seconds = 0;
+  double time_to_first_token = 0;  // seconds, from the call to the first sampled token
+  double decode_seconds = 0;       // from the first token to the last
+};
+
+// Called for every piece, on the thread that called; returning false ends the answer.
+using OnPiece = std::function<bool(const Piece&)>;
+
+class Model {
+ public:
+  // A GGUF file or a Hugging Face checkpoint directory.
+  static Result<Model> load(const std::string& path, const LoadOptions& options = {});
+
+  const ModelInfo& info() const;
+
+  // Fails where the checkpoint has no tokenizer. Special tokens in `text` count as plain text
+  // unless parse_special.
+  Result<std::vector<int32_t>> tokenize(std::string_view text, bool parse_special = false,
+                                        bool add_special_tokens = true) const;
+  Result<std::string> detokenize(const std::vector<int32_t>& tokens) const;
+  Result<std::string> render_chat(const std::vector<Message>& messages,
+                                  bool add_generation_prompt = true) const;
+
+  // What the model's makers advise (generation_config.json), for those who do not choose.
+  SamplingOptions recommended_sampling() const;
+
+  struct Impl;
+  const std::shared_ptr<Impl>& impl() const { return impl_; }
+
+ private:
+  explicit Model(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<Impl> impl_;
+};
+
+class Session {
+ public:
+  // context: the most tokens of prompt and answer together; 0: the model's own limit, or 4096 if
+  // that is larger. Memory is taken as the context fills.
+  explicit Session(const Model& model, int64_t context = 0);
+  ~Session();
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+
+  // Continues a bare text.
+  Result<Answer> complete(std::string_view prompt, const GenerateOptions& options = {},
+                          const OnPiece& on_piece = {});
+  // Answers the last of `messages`, formatted by the model's own chat template.
+  Result<Answer> chat(const std::vector<Message>& messages, const GenerateOptions& options = {},
+                      const OnPiece& on_piece = {});
+  // Continues token ids; works without a tokenizer (then pieces are empty).
+  Result<Answer> continue_tokens(const std::vector<int32_t>& prompt,
+                                 const GenerateOptions& options = {}, const OnPiece& on_piece = {});
+
+  // Logits after each of `tokens` (all) or after the last; rows of vocab_size. Forgets the cache.
+  Result<std::vector<std::vector<float>>> logits(const std::vector<int32_t>& tokens,
+                                                 bool all = false);
+
+  int64_t context() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fathom

@@ -1,0 +1,40 @@
+// A fixed set of threads that run one parallel region at a time. The calling thread is thread 0
+// and takes part, so a pool of N makes N - 1 threads.
+//
+// Regions are short (microseconds), so waiting threads spin for a while before they sleep, and
+// starting a region takes no lock. One thread at a time may call run(); the function passed must
+// not call run() itself. Results never depend on the number of threads: callers split work by
+// rows or tiles whose inner order is fixed.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace fathom {
+
+class ThreadPool {
+ public:
+  // threads <= 0: one for each core this process may use (its affinity mask, not the machine's).
+  explicit ThreadPool(int threads = 0);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const;
+
+  // Calls task(thread) once on every thread, 0 <= thread < size(), and returns when all are done.
+  void run(const std::function<void(int thread)>& task);
+
+  // Calls body(begin, end) over [0, count) in pieces of at most `grain`, handed out dynamically.
+  void parallel_for(int64_t count, int64_t grain,
+                    const std::function<void(int64_t begin, int64_t end)>& body);
+
+  static int default_threads();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace fathom

@@ -1,0 +1,44 @@
+// A model ready to compute: packed weights and the order of its layers. forward() turns a batch
+// into logits and leaves the new keys and values in the cache.
+//
+// Weights are immutable after load. A model has one workspace and one Kernels object, so forward()
+// is called by one thread at a time (the engine holds the lock).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "checkpoint/checkpoint.h"
+#include "kernels/kernels.h"
+#include "layers/batch.h"
+#include "layers/cache.h"
+
+namespace fathom {
+
+struct ModelLoadOptions {
+  int64_t max_batch_tokens = 512;  // most rows of one forward(): sizes the workspace
+  std::function<void(double fraction)> on_progress;
+};
+
+class LanguageModel {
+ public:
+  // Makes the model of the checkpoint's family. Both arguments must outlive it.
+  static Result<std::unique_ptr<LanguageModel>> load(const Checkpoint& checkpoint, Kernels& kernels,
+                                                     const ModelLoadOptions& options = {});
+  virtual ~LanguageModel() = default;
+
+  virtual const ModelConfig& config() const = 0;
+  virtual CacheLayout cache_layout() const = 0;
+  virtual int64_t weight_bytes() const = 0;
+  virtual int64_t max_batch_tokens() const = 0;
+
+  // Logits of the rows that asked for them, in order: [rows, vocab_size], valid until the next
+  // call. batch.tokens() <= max_batch_tokens; token ids and positions are the caller's to check.
+  virtual std::span<const float> forward(const Batch& batch, CachePool& cache) = 0;
+};
+
+}  // namespace fathom

@@ -1,0 +1,1 @@
+//! The C ABI between Fathom and the Rust crates that own text: tokenizers and chat templates.
