@@ -2,14 +2,17 @@
 // and takes part, so a pool of N makes N - 1 threads.
 //
 // Regions are short (microseconds), so waiting threads spin for a while before they sleep, and
-// starting a region takes no lock. One thread at a time may call run(); the function passed must
-// not call run() itself. Results never depend on the number of threads: callers split work by
-// rows or tiles whose inner order is fixed.
+// starting a region takes no lock. A worker that the system has descheduled does not hold up a
+// parallel_for: its pieces go to the others, and it finds the region closed when it comes late.
+// One thread at a time may start regions; the function passed must not start one itself. Results
+// never depend on the number of threads: callers split work by rows or tiles whose inner order is
+// fixed.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
+
+#include "base/function_ref.h"
 
 namespace fathom {
 
@@ -24,11 +27,14 @@ class ThreadPool {
   int size() const;
 
   // Calls task(thread) once on every thread, 0 <= thread < size(), and returns when all are done.
-  void run(const std::function<void(int thread)>& task);
+  void run(FunctionRef<void(int thread)> task);
 
-  // Calls body(begin, end) over [0, count) in pieces of at most `grain`, handed out dynamically.
+  // Calls body over [0, count) in pieces of at most `grain`, handed out dynamically. The second
+  // form also tells which thread runs the piece, for scratch memory that is kept per thread.
   void parallel_for(int64_t count, int64_t grain,
-                    const std::function<void(int64_t begin, int64_t end)>& body);
+                    FunctionRef<void(int64_t begin, int64_t end)> body);
+  void parallel_for(int64_t count, int64_t grain,
+                    FunctionRef<void(int thread, int64_t begin, int64_t end)> body);
 
   static int default_threads();
 
