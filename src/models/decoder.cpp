@@ -1,0 +1,93 @@
+#include "models/decoder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "layers/names.h"
+
+namespace fathom {
+
+Result<std::unique_ptr<LanguageModel>> Decoder::load(WeightLoader& loader, Kernels& kernels,
+                                                     const DecoderFamily& family,
+                                                     int64_t max_batch_tokens) {
+  std::unique_ptr<Decoder> model(
+      new Decoder(loader.config(), kernels, family.rope_dim, max_batch_tokens));
+  FATHOM_TRY(model->embedding_, loader.matrix("model.embed_tokens.weight"));
+  for (int64_t l = 0; l < loader.config().layers; ++l) {
+    DecoderLayer layer;
+    FATHOM_TRY(layer.attention_norm, RmsNorm::load(loader, layer_name(l, "input_layernorm")));
+    FATHOM_TRY(layer.attention, family.attention(loader, l));
+    FATHOM_TRY(layer.feed_forward_norm,
+               RmsNorm::load(loader, layer_name(l, "post_attention_layernorm")));
+    FATHOM_TRY(layer.feed_forward, family.feed_forward(loader, l));
+    model->layers_.push_back(std::move(layer));
+  }
+  FATHOM_TRY(model->final_norm_, RmsNorm::load(loader, "model.norm"));
+  if (!loader.config().tied_embeddings) {
+    FATHOM_TRY(model->head_, loader.matrix("lm_head.weight"));
+  }
+  model->weight_bytes_ = loader.bytes();
+  return model;
+}
+
+CacheLayout Decoder::cache_layout() const {
+  return cache_layout_of(config_, kernels_.cache_dtype());
+}
+
+std::span<const float> Decoder::forward(const Batch& batch, CachePool& cache) {
+  const int64_t rows = batch.tokens();
+  FATHOM_ASSERT(rows > 0 && rows <= max_batch_tokens_);
+  const Workspace::Scope scope(workspace_);
+  const Step step(kernels_, workspace_, rope_, batch, cache);
+  const int64_t hidden = config_.hidden_size;
+  float* x = workspace_.floats(rows * hidden);       // [rows, hidden], the residual stream
+  float* normed = workspace_.floats(rows * hidden);  // [rows, hidden]
+  float* update = workspace_.floats(rows * hidden);  // [rows, hidden]
+
+  embed(step, x);
+  for (const DecoderLayer& layer : layers_) {
+    layer.attention_norm.forward(kernels_, x, hidden, rows, normed, hidden);
+    layer.attention->forward(step, normed, update);
+    kernels_.add(x, hidden, update, hidden, rows, hidden);
+    layer.feed_forward_norm.forward(kernels_, x, hidden, rows, normed, hidden);
+    layer.feed_forward->forward(step, normed, update);
+    kernels_.add(x, hidden, update, hidden, rows, hidden);
+  }
+  return head(step, x);
+}
+
+void Decoder::embed(const Step& step, float* x) {
+  const int64_t hidden = config_.hidden_size;
+  for (const BatchSequence& sequence : step.batch.sequences) {
+    kernels_.gather_rows(embedding_, sequence.tokens, x, hidden);
+    x += static_cast<int64_t>(sequence.tokens.size()) * hidden;
+  }
+}
+
+std::span<const float> Decoder::head(const Step& step, const float* x) {
+  const auto rows = static_cast<int64_t>(step.logits_rows.size());
+  if (rows == 0) return {};
+  const Workspace::Scope scope(workspace_);
+  const int64_t hidden = config_.hidden_size;
+  float* wanted = workspace_.floats(rows * hidden);  // [rows with logits, hidden]
+  for (int64_t i = 0; i < rows; ++i) {
+    const float* row = x + step.logits_rows[static_cast<size_t>(i)] * hidden;
+    std::copy_n(row, hidden, wanted + i * hidden);
+  }
+  final_norm_.forward(kernels_, wanted, hidden, rows, wanted, hidden);
+
+  const PackedMatrix& matrix = head_.empty() ? embedding_ : head_;
+  const auto needed = static_cast<size_t>(rows * matrix.out);
+  if (logits_.size() < needed) logits_.resize(needed);
+  const MatmulJob job{.w = &matrix,
+                      .x = wanted,
+                      .x_stride = hidden,
+                      .rows = rows,
+                      .y = logits_.data(),
+                      .y_stride = matrix.out};
+  kernels_.matmul({&job, 1});
+  return {logits_.data(), needed};
+}
+
+}  // namespace fathom
