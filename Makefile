@@ -1,0 +1,35 @@
+# The commands of this repository. Each can be run again at any time and does only what is left.
+.PHONY: help demo test bench sanitize fuzz format lint install clean
+.DEFAULT_GOAL := help
+PREFIX ?= /usr/local
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
+
+demo: ## set up, build, fetch the default model and answer a prompt (PROMPT="...")
+	@scripts/demo.sh
+
+test: ## set up, build everything and run all tests
+	@scripts/test.sh
+
+bench: ## measure the default model's speed (MODEL=... for another)
+	@scripts/bench.sh
+
+sanitize: ## run the unit tests under the address, undefined and thread sanitizers
+	@scripts/sanitize.sh
+
+fuzz: ## fuzz the readers of checkpoints, 60 s each
+	@scripts/fuzz.sh
+
+format: ## format all C++ sources
+	@scripts/format.sh
+
+lint: ## check formatting, run clang-tidy and the repository's own checks
+	@scripts/format.sh --check
+	@scripts/lint.sh
+
+install: ## install the binary, the library and its CMake package (PREFIX=/usr/local)
+	@scripts/install.sh "$(PREFIX)"
+
+clean: ## remove everything that was built
+	@rm -rf build

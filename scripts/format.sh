@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Formats all C++ in the repository, or with --check says what is not formatted.
+source "$(dirname "$0")/common.sh"
+scripts/setup.sh lint
+
+files=$(find src include tests bench examples -name '*.cpp' -o -name '*.h' -o -name '*.cc')
+# shellcheck disable=SC2086  # a list of words
+case ${1:-} in
+  "") clang-format-19 -i $files ;;
+  --check)
+    clang-format-19 --dry-run --Werror $files || die "not formatted as .clang-format says; run make format"
+    note "$(wc -w <<<"$files") files are formatted"
+    ;;
+  *) die "format.sh: the only option is --check" ;;
+esac

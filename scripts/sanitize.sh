@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Runs the unit tests under AddressSanitizer and UBSan, and those with threads under
+# ThreadSanitizer: sanitize.sh [address] [thread]; both by default. Tests of the real model are left
+# out: they repeat the small ones' code paths a million times.
+source "$(dirname "$0")/common.sh"
+[ $# -gt 0 ] || set -- address thread
+
+slow='DefaultModel|SmolLm2|SmolLM2|Install\.'
+threaded='base|kernels|engine'
+
+one_at_a_time build
+scripts/setup.sh build test sanitize
+use_rust
+export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1
+export UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+export ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19
+
+for sanitizer in "$@"; do
+  case $sanitizer in
+    address)
+      configure asan
+      step "Building with AddressSanitizer and UBSan"
+      ninja -C "$build/asan" -j "$jobs"
+      step "Testing under AddressSanitizer and UBSan"
+      scripts/ctest.sh "$build/asan" -E "$slow"
+      ;;
+    thread)
+      configure tsan
+      step "Building with ThreadSanitizer"
+      ninja -C "$build/tsan" -j "$jobs"
+      step "Testing under ThreadSanitizer"
+      scripts/ctest.sh "$build/tsan" -L "^($threaded)$" -E "$slow"
+      ;;
+    *) die "sanitize.sh: '$sanitizer' is neither address nor thread" ;;
+  esac
+done
