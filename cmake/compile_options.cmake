@@ -8,9 +8,15 @@ if(FATHOM_SANITIZE)
   target_compile_options(fathom_options INTERFACE -fsanitize=${FATHOM_SANITIZE}
                          -fno-omit-frame-pointer -g1)
   target_link_options(fathom_options INTERFACE -fsanitize=${FATHOM_SANITIZE})
+  # The standard library checks its own preconditions too: operator[], front(), *optional.
+  target_compile_definitions(fathom_options INTERFACE _GLIBCXX_ASSERTIONS)
   if(FATHOM_SANITIZE MATCHES undefined)
     target_compile_options(fathom_options INTERFACE -fno-sanitize-recover=undefined)
   endif()
+endif()
+if(FATHOM_BUILD_FUZZERS)
+  # Coverage counters for libFuzzer in all code, its main() only in the fuzzers.
+  target_compile_options(fathom_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # libstdc++ 12 offers std::expected to compilers that announce C++20's final concepts.

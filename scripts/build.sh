@@ -26,10 +26,10 @@ case $what in
 esac
 
 use_rust
-retry cargo fetch --locked --manifest-path src/text/bridge/Cargo.toml >/dev/null 2>"$build/cargo-fetch.log" ||
-  { cat "$build/cargo-fetch.log" >&2; die "the crates of src/text/bridge could not be fetched"; }
-# Nothing is printed where nothing is to do.
-if ! ninja -C "$build" -n $targets | grep -q "no work to do"; then
-  step "Building ($what)"
-  ninja -C "$build" -j "$jobs" $targets
+if [ ! "$build/cargo/release/libfathom_text_bridge.a" -nt src/text/bridge/Cargo.lock ]; then
+  step "Fetching the Rust crates"
+  retry cargo fetch --locked --manifest-path src/text/bridge/Cargo.toml ||
+    die "the crates that src/text/bridge/Cargo.lock names could not be fetched"
 fi
+step "Building ($what)"
+ninja -C "$build" -j "$jobs" $targets

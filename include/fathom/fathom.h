@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fathom/export.h"
 #include "fathom/result.h"
 #include "fathom/sampling.h"
 
@@ -76,7 +77,7 @@ enum class FinishReason {
   kLength,     // max_tokens or the context is used up
   kCancelled,  // the callback returned false
 };
-std::string_view name(FinishReason reason);  // "stop", "length", "cancelled"
+FATHOM_API std::string_view name(FinishReason reason);  // "stop", "length", "cancelled"
 
 struct Answer {
   std::string text;       // without reasoning
@@ -93,7 +94,7 @@ struct Answer {
 // Called for every piece, on the thread that called; returning false ends the answer.
 using OnPiece = std::function<bool(const Piece&)>;
 
-class Model {
+class FATHOM_API Model {
  public:
   // A GGUF file or a Hugging Face checkpoint directory.
   static Result<Model> load(const std::string& path, const LoadOptions& options = {});
@@ -119,7 +120,7 @@ class Model {
   std::shared_ptr<Impl> impl_;
 };
 
-class Session {
+class FATHOM_API Session {
  public:
   // context: the most tokens of prompt and answer together; 0: the model's own limit, or 4096 if
   // that is larger. Memory is taken as the context fills.
