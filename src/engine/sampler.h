@@ -1,5 +1,9 @@
 // Draws tokens from logits as SamplingOptions says (fathom/sampling.h). One sampler belongs to one
-// sequence and one thread; after reserve-sized first use it allocates nothing.
+// sequence and one thread; after the first sample it allocates nothing.
+//
+// The draw is exact: no cut other than those asked for. A vocabulary is never sorted whole; top-k
+// and top-p select what they keep. Equal logits rank by token id, so a seed means the same tokens
+// everywhere. Logits that are NaN or -infinity are never drawn, unless there are no others.
 #pragma once
 
 #include <cstdint>
@@ -29,14 +33,37 @@ class Sampler {
   struct Candidate {
     int32_t token;
     float logit;
+    double weight;  // probability, not normalised: 1 for the best token
   };
+  struct Uses {
+    int32_t in_window = 0;  // of repeat_penalty
+    int32_t in_answer = 0;
+    bool in_seen = false;
+  };
+
+  bool repeats_matter() const;
+  bool penalties_matter() const;
+  void prepare(size_t vocab);
+  void see(int32_t token, bool in_answer);
+  std::span<const float> penalize(std::span<const float> logits);
+  void select_candidates(std::span<const float> logits);
+  void weigh_candidates();
+  void cut_candidates();
+  int32_t draw();
 
   SamplingOptions options_;
   uint64_t seed_;
   std::mt19937_64 random_;
-  std::vector<int32_t> history_;  // prompt and answer
-  size_t answer_begin_;           // where the answer starts in history_
+
+  std::vector<int32_t> prompt_;  // until the first sample tells the size of the vocabulary
+  std::vector<int32_t> window_;  // a ring of the last penalty_window tokens; empty if it is -1
+  size_t window_next_ = 0;
+  std::vector<Uses> uses_;     // [vocab]
+  std::vector<int32_t> seen_;  // tokens that have uses, each once
+
+  std::vector<float> penalized_;  // [vocab]
   std::vector<Candidate> candidates_;
+  double total_weight_ = 0;  // of all candidates before top-p and min-p
 };
 
 }  // namespace fathom
