@@ -2,7 +2,7 @@
 """Makes everything below tests/golden that tests compare with. See README.md.
 
     python3 -m venv v && v/bin/pip install -r requirements.txt
-    v/bin/python make_golden.py models gguf blocks quantized     (smollm2 needs its GGUF: --gguf)
+    v/bin/python make_golden.py models blocks quantized     (smollm2 needs its GGUF: --gguf)
 
 The tests only read what this wrote.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+import gguf_files
 import golden_file
 import reference
 import tiny_models
@@ -62,8 +63,11 @@ def make_models(only):
     for number, model in enumerate(tiny_models.MODELS, start=1):
         if only and model.name not in only:
             continue
-        files, _, module, prompts, noise = settled(model, number)
+        files, values, module, prompts, noise = settled(model, number)
         _write_checkpoint(model, files)
+        for layout in model.gguf:
+            gguf_files.write(MODELS / model.name / f"{layout}.gguf", model.name, model.config,
+                             values, layout)
         answers = []
         for tokens in prompts:
             positions = golden_file.positions_kept(len(tokens))

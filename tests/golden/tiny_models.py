@@ -33,7 +33,7 @@ def dense(**changes):
         "hidden_act": "silu",
         "hidden_size": 64,
         "initializer_range": 0.02,
-        "intermediate_size": 96,
+        "intermediate_size": 80,
         "max_position_embeddings": 512,
         "mlp_bias": False,
         "model_type": "llama",
@@ -48,7 +48,7 @@ def dense(**changes):
         "torch_dtype": "bfloat16",
         "transformers_version": "4.45.0",
         "use_cache": True,
-        "vocab_size": 128,
+        "vocab_size": 96,
     }
     config.update(changes)
     return config
@@ -89,7 +89,7 @@ def deepseek_moe(**changes):
         "hidden_act": "silu",
         "hidden_size": 64,
         "initializer_range": 0.02,
-        "intermediate_size": 112,
+        "intermediate_size": 72,
         "max_position_embeddings": 512,
         "model_type": "deepseek",
         "moe_intermediate_size": 24,
@@ -111,7 +111,7 @@ def deepseek_moe(**changes):
         "torch_dtype": "bfloat16",
         "transformers_version": "4.36.0",
         "use_cache": True,
-        "vocab_size": 128,
+        "vocab_size": 96,
     }
     config.update(changes)
     return config
@@ -146,7 +146,7 @@ def deepseek_v2(**changes):
         "hidden_act": "silu",
         "hidden_size": 64,
         "initializer_range": 0.02,
-        "intermediate_size": 112,
+        "intermediate_size": 72,
         "kv_lora_rank": 32,
         "max_position_embeddings": 512,
         "model_type": "deepseek_v2",
@@ -177,7 +177,7 @@ def deepseek_v2(**changes):
         "transformers_version": "4.33.1",
         "use_cache": True,
         "v_head_dim": 16,
-        "vocab_size": 128,
+        "vocab_size": 96,
     }
     config.update(changes)
     return config
@@ -229,34 +229,30 @@ LLAMA3 = {
 MODELS = [
     TinyModel("llama_mha", dense(num_key_value_heads=4), store="F32", exact=False, gguf=["f32"]),
     TinyModel("llama_gqa_tied", dense(tie_word_embeddings=True), gguf=["f16"]),
-    TinyModel("llama_linear_rope", dense(rope_scaling={"factor": 4.0, "type": "linear"},
-                                         rope_theta=100000), gguf=["f16"]),
+    TinyModel("llama_linear_rope_f16", dense(
+        rope_scaling={"factor": 4.0, "type": "linear"}, rope_theta=100000, torch_dtype="float16"),
+        store="F16", gguf=["f16"]),
     TinyModel("llama_llama3_rope", dense(rope_scaling=LLAMA3, rope_theta=500000.0), gguf=["bf16"]),
     TinyModel("llama_attention_bias", dense(attention_bias=True)),
-    TinyModel("llama_head_dim", dense(head_dim=24)),
-    TinyModel("llama_f16", dense(torch_dtype="float16"), store="F16"),
-    TinyModel("llama_sharded", dense(), shards=3, gguf=["split"]),
-    TinyModel("qwen2", qwen("qwen2"), gguf=["f16"]),
-    TinyModel("qwen2_tied", qwen("qwen2", tie_word_embeddings=True)),
+    TinyModel("llama_head_dim_sharded", dense(head_dim=24), shards=3, gguf=["split_file"]),
+    TinyModel("qwen2_tied", qwen("qwen2", tie_word_embeddings=True), gguf=["f16"]),
     TinyModel("qwen3", qwen("qwen3", head_dim=24), gguf=["f16"]),
-    TinyModel("deepseek_moe", deepseek_moe(), gguf=["f16"]),
+    TinyModel("deepseek_moe", deepseek_moe(num_hidden_layers=2), gguf=["f16"]),
     TinyModel("deepseek_moe_normalized", deepseek_moe(norm_topk_prob=True)),
-    TinyModel("deepseek_v2_lite", deepseek_v2(), store="F32", exact=False),
-    TinyModel("deepseek_v2_lite_bf16", deepseek_v2(), gguf=["mla_whole", "mla_split"]),
+    TinyModel("deepseek_v2_lite", deepseek_v2(num_hidden_layers=2), gguf=["mla_whole", "mla_split"]),
     TinyModel("deepseek_v2_mscale", deepseek_v2(rope_scaling=yarn(1.2, 0.6), num_hidden_layers=2)),
     TinyModel("deepseek_v2_groups", deepseek_v2(
         q_lora_rank=40, n_group=4, topk_group=2, n_routed_experts=16, moe_intermediate_size=16,
-        topk_method="group_limited_greedy", routed_scaling_factor=16.0, num_hidden_layers=2,
-        rope_scaling=yarn(0.707, 0.707)), gguf=["mla_split"]),
+        topk_method="group_limited_greedy", routed_scaling_factor=16.0, num_hidden_layers=2),
+        gguf=["mla_split"]),
     TinyModel("deepseek_v2_normalized", deepseek_v2(
         norm_topk_prob=True, routed_scaling_factor=4.0, rope_scaling=None, num_hidden_layers=2)),
-    TinyModel("deepseek_v3", deepseek_v3(), store="F32", exact=False),
-    TinyModel("deepseek_v3_bf16", deepseek_v3(num_hidden_layers=2),
-              gguf=["mla_whole", "mla_split"]),
+    TinyModel("deepseek_v3", deepseek_v3(num_hidden_layers=2), gguf=["mla_whole", "mla_split"]),
     TinyModel("deepseek_v3_fp8", deepseek_v3(
         hidden_size=160, intermediate_size=144, moe_intermediate_size=136, kv_lora_rank=136,
-        q_lora_rank=48, n_routed_experts=8, num_experts_per_tok=2, num_hidden_layers=2,
-        num_nextn_predict_layers=0, quantization_config=FP8), store="FP8", exact=False),
+        q_lora_rank=48, n_routed_experts=6, n_group=2, topk_group=1, num_experts_per_tok=2,
+        num_hidden_layers=2, num_nextn_predict_layers=0, quantization_config=FP8),
+        store="FP8", exact=False),
 ]
 
 
@@ -379,9 +375,8 @@ def stored_tensors(model: TinyModel, weights: dict):
         if "e_score_correction_bias" in name:
             files[name], values[name] = w, w
             continue
-        fp8 = model.store == "FP8" and name.endswith("_proj.weight") or (
-            model.store == "FP8" and name.endswith("kv_a_proj_with_mqa.weight"))
-        if fp8:
+        projection = name.endswith(("_proj.weight", "kv_a_proj_with_mqa.weight"))
+        if model.store == "FP8" and projection:
             files[name], files[name + "_scale_inv"], values[name] = _fp8_blocks(w)
         else:
             files[name] = w.to(plain)
