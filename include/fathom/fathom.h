@@ -86,12 +86,12 @@ struct Answer {
   FinishReason finish = FinishReason::kStop;
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;  // of the prompt, found in the session's cache
-  double prefill_seconds = 0;
   double time_to_first_token = 0;  // seconds, from the call to the first sampled token
   double decode_seconds = 0;       // from the first token to the last
 };
 
-// Called for every piece, on the thread that called; returning false ends the answer.
+// Called for every piece, on the thread that called; returning false ends the answer. Now and then
+// the text is empty (during a long prompt): a chance to end it before there is anything to show.
 using OnPiece = std::function<bool(const Piece&)>;
 
 class FATHOM_API Model {
@@ -122,8 +122,8 @@ class FATHOM_API Model {
 
 class FATHOM_API Session {
  public:
-  // context: the most tokens of prompt and answer together; 0: the model's own limit, or 4096 if
-  // that is larger. Memory is taken as the context fills.
+  // context: the most tokens of prompt and answer together; 0: what the model was made for, at most
+  // 32768. Memory is taken as the context fills.
   explicit Session(const Model& model, int64_t context = 0);
   ~Session();
   Session(Session&&) noexcept;
