@@ -10,17 +10,17 @@ case $what in
     # A folder configured with tests stays so: the target decides what is built.
     [ -f "$build/build.ninja" ] || configure release -DFATHOM_BUILD_TESTS=OFF
     configure release
-    targets=fathom_cli
+    target=fathom_cli
     ;;
   all)
     scripts/setup.sh build test
     configure release -DFATHOM_BUILD_TESTS=ON
-    targets=all
+    target=all
     ;;
   bench)
     scripts/setup.sh build
     configure release -DFATHOM_BUILD_BENCH=ON
-    targets=all
+    target=all
     ;;
   *) die "build.sh: '$what' is none of demo, all, bench" ;;
 esac
@@ -32,4 +32,4 @@ if [ ! "$build/cargo/release/libfathom_text_bridge.a" -nt src/text/bridge/Cargo.
     die "the crates that src/text/bridge/Cargo.lock names could not be fetched"
 fi
 step "Building ($what)"
-ninja -C "$build" -j "$jobs" $targets
+ninja -C "$build" -j "$jobs" "$target"

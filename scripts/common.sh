@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export CARGO_TERM_PROGRESS_WHEN=${CARGO_TERM_PROGRESS_WHEN:-never}
+# shellcheck disable=SC2034  # for the scripts that source this
 jobs=${FATHOM_JOBS:-$(nproc)}
 # Where build/fathom and everything else that is built goes.
 build=build

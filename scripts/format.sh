@@ -3,7 +3,9 @@
 source "$(dirname "$0")/common.sh"
 scripts/setup.sh lint
 
-files=$(find src include tests bench examples -name '*.cpp' -o -name '*.h' -o -name '*.cc')
+directories=$(ls -d src include tests bench examples 2>/dev/null || true)
+# shellcheck disable=SC2086  # a list of words
+files=$(find $directories -name "*.cpp" -o -name "*.h")
 # shellcheck disable=SC2086  # a list of words
 case ${1:-} in
   "") clang-format-19 -i $files ;;

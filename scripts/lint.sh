@@ -10,7 +10,7 @@ for script in scripts/*.sh .ci/run; do
   bash -n "$script"
 done
 if command -v shellcheck >/dev/null; then
-  shellcheck --exclude=SC1091 scripts/*.sh .ci/run
+  shellcheck scripts/*.sh .ci/run
 fi
 git ls-files -z '*.py' | xargs -0 -r -n1 python3 -c \
   'import ast, sys; ast.parse(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1])'
