@@ -52,7 +52,7 @@ def _llama3_factors(config):
     return np.array(factors, np.float32)
 
 
-def _metadata(w, c, name, layout):
+def metadata(w, c, name, layout):
     mla = "kv_lora_rank" in c
     whole = layout == "mla_whole"
     w.add_type("model")
@@ -169,7 +169,7 @@ def write(path, name, config, weights, layout):
     tensors = list(_converted(config, weights, layout))
     split = -(-len(tensors) // 2) + 1 if layout == "split_file" else 0
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[arch], split_max_tensors=split)
-    _metadata(writer, config, name, layout)
+    metadata(writer, config, name, layout)
     names = gguf.get_tensor_name_map(arch, config["num_hidden_layers"])
     scaling = config.get("rope_scaling") or {}
     if scaling.get("rope_type") == "llama3":

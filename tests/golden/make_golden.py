@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 import gguf_files
 import golden_file
+import quantized
 import reference
 import tiny_models
 
@@ -80,12 +81,17 @@ def make_models(only):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="+", choices=["models"])
+    parser.add_argument("what", nargs="+", choices=["models", "blocks", "quantized"])
     parser.add_argument("--only", nargs="*", help="names of tiny models")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for what in arguments.what:
-        {"models": make_models}[what](arguments.only)
+        if what == "models":
+            make_models(arguments.only)
+        elif what == "blocks":
+            quantized.make_blocks(HERE / "blocks")
+        elif what == "quantized":
+            quantized.make_models(HERE / "quantized")
 
 
 if __name__ == "__main__":
