@@ -85,7 +85,7 @@ struct Answer {
   std::vector<int32_t> tokens;
   FinishReason finish = FinishReason::kStop;
   int64_t prompt_tokens = 0;
-  int64_t cached_tokens = 0;  // of the prompt, found in the session's cache
+  int64_t cached_tokens = 0;       // of the prompt, found in the session's cache
   double time_to_first_token = 0;  // seconds, from the call to the first sampled token
   double decode_seconds = 0;       // from the first token to the last
 };
