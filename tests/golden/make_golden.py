@@ -19,6 +19,7 @@ import gguf_files
 import golden_file
 import quantized
 import reference
+import smollm2
 import tiny_models
 
 HERE = Path(__file__).parent
@@ -81,8 +82,9 @@ def make_models(only):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="+", choices=["models", "blocks", "quantized"])
+    parser.add_argument("what", nargs="+", choices=["models", "blocks", "quantized", "smollm2"])
     parser.add_argument("--only", nargs="*", help="names of tiny models")
+    parser.add_argument("--gguf", type=Path, help="SmolLM2-135M-Instruct.Q4_1.gguf")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for what in arguments.what:
@@ -92,6 +94,8 @@ def main():
             quantized.make_blocks(HERE / "blocks")
         elif what == "quantized":
             quantized.make_models(HERE / "quantized")
+        elif what == "smollm2":
+            smollm2.make(arguments.gguf, HERE / "smollm2.json")
 
 
 if __name__ == "__main__":
