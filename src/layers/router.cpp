@@ -88,8 +88,11 @@ void Router::choose(float* scores, float* choice, float* scratch, int32_t* exper
 
   float sum = 0.0F;
   for (int64_t k = 0; k < config_.experts_per_token; ++k) sum += weights[k] = scores[experts[k]];
+  // Where DeepSeek-V2 normalises it does not scale; V3, whose scores are sigmoids, does both.
   float scale = config_.weight_scale;
-  if (config_.normalize_weights) scale /= sum + 1e-20F;
+  if (config_.normalize_weights) {
+    scale = (config_.scoring == RouterScoring::kSigmoid ? scale : 1.0F) / (sum + 1e-20F);
+  }
   for (int64_t k = 0; k < config_.experts_per_token; ++k) weights[k] *= scale;
 }
 

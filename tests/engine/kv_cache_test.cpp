@@ -1,0 +1,103 @@
+#include "engine/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <set>
+#include <vector>
+
+namespace fathom {
+namespace {
+
+constexpr int64_t kPage = CachePool::kPageTokens;
+
+KvCache small_cache(int64_t tokens) {
+  auto cache = KvCache::make({.layers = 2, .key_width = 4, .value_width = 4}, tokens);
+  EXPECT_TRUE(cache);
+  return *std::move(cache);
+}
+
+std::vector<int32_t> counting(int64_t count) {
+  std::vector<int32_t> tokens(static_cast<size_t>(count));
+  std::iota(tokens.begin(), tokens.end(), 0);
+  return tokens;
+}
+
+TEST(KvCache, RoundsItsSizeUpToWholePages) {
+  EXPECT_EQ(small_cache(1).free_pages(), 1);
+  EXPECT_EQ(small_cache(kPage).free_pages(), 1);
+  EXPECT_EQ(small_cache(kPage + 1).free_pages(), 2);
+}
+
+TEST(KvCache, HandsOutEveryPageOnceAndThenNone) {
+  KvCache cache = small_cache(3 * kPage);
+  std::set<int32_t> pages;
+  while (const auto page = cache.take()) pages.insert(*page);
+  EXPECT_EQ(pages, (std::set<int32_t>{0, 1, 2}));
+}
+
+TEST(KvCache, FreesASharedPageWithItsLastOwner) {
+  KvCache cache = small_cache(kPage);
+  const int32_t page = *cache.take();
+  cache.share(page);
+  cache.release(page);
+  EXPECT_EQ(cache.free_pages(), 0);
+  cache.release(page);
+  EXPECT_EQ(cache.free_pages(), 1);
+}
+
+TEST(KvCacheDeathTest, AbortsWhenAFreePageIsReleased) {
+  KvCache cache = small_cache(kPage);
+  EXPECT_DEATH(cache.release(0), "broken invariant");
+}
+
+TEST(KvCache, GivesEveryLayerItsOwnMemory) {
+  KvCache cache = small_cache(2 * kPage);
+  const CacheView first = cache.pool().layer(0);
+  const CacheView second = cache.pool().layer(1);
+  EXPECT_EQ(second.base - first.base, 2 * first.page_bytes);
+  EXPECT_EQ(first.page_bytes, kPage * 8 * byte_size(first.dtype, 1));
+}
+
+TEST(CachedSequence, TakesPagesAsItGrowsAndGivesThemBack) {
+  KvCache cache = small_cache(4 * kPage);
+  {
+    CachedSequence sequence(cache);
+    ASSERT_TRUE(sequence.append(counting(kPage)));
+    EXPECT_EQ(cache.free_pages(), 3);
+    ASSERT_TRUE(sequence.append(counting(1)));
+    EXPECT_EQ(cache.free_pages(), 2);
+    sequence.truncate(kPage);
+    EXPECT_EQ(cache.free_pages(), 3);
+    EXPECT_EQ(sequence.length(), kPage);
+  }
+  EXPECT_EQ(cache.free_pages(), 4);
+}
+
+TEST(CachedSequence, StaysAsItWasWhenTheCacheIsFull) {
+  KvCache cache = small_cache(2 * kPage);
+  CachedSequence sequence(cache);
+  ASSERT_TRUE(sequence.append(counting(kPage)));
+  EXPECT_FALSE(sequence.append(counting(2 * kPage)));
+  EXPECT_EQ(sequence.length(), kPage);
+  EXPECT_EQ(cache.free_pages(), 1);
+}
+
+TEST(CachedSequence, KnowsItsCommonPrefixWithOtherTokens) {
+  KvCache cache = small_cache(kPage);
+  CachedSequence sequence(cache);
+  ASSERT_TRUE(sequence.append(counting(5)));
+  EXPECT_EQ(sequence.common_prefix(std::vector<int32_t>{0, 1, 2, 9}), 3);
+  EXPECT_EQ(sequence.common_prefix(counting(9)), 5);
+  EXPECT_EQ(sequence.common_prefix({}), 0);
+}
+
+TEST(CachePool, RefusesMoreMemoryThanThereCanBe) {
+  const auto cache =
+      KvCache::make({.layers = 64, .key_width = 1 << 16, .value_width = 1 << 16}, int64_t{1} << 33);
+  ASSERT_FALSE(cache);
+  EXPECT_NE(cache.error().message.find("--context"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace fathom
