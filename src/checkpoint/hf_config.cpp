@@ -200,11 +200,7 @@ class ConfigReader {
       moe.scoring = RouterScoring::kSigmoid;
       moe.correction_bias = true;
       moe.group_score_top2 = true;
-    } else if (c_.family == Family::kDeepseekV2) {
-      // Neither of the two implementations of V2 normalises and scales; transformers never
-      // normalises, and every released V2 says false.
-      moe.normalize_weights = false;
-    } else {
+    } else if (c_.family == Family::kDeepseekMoe) {
       moe.weight_scale = 1.0F;  // the first generation knows no such factor
     }
     return {};
