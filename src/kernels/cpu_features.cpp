@@ -1,0 +1,85 @@
+#include "kernels/cpu_features.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+#include <cstdint>
+#endif
+
+namespace fathom {
+
+#if defined(__x86_64__)
+namespace {
+
+// Bits as in Intel's Software Developer's Manual, volume 2, CPUID.
+constexpr uint32_t kFma = 1U << 12;  // leaf 1, ecx
+constexpr uint32_t kXsaveInUse = 1U << 27;
+constexpr uint32_t kF16c = 1U << 29;
+constexpr uint32_t kAvx2 = 1U << 5;  // leaf 7, ebx
+constexpr uint32_t kAvx512F = 1U << 16;
+constexpr uint32_t kAvx512Dq = 1U << 17;
+constexpr uint32_t kAvx512Bw = 1U << 30;
+constexpr uint32_t kAvx512Vl = 1U << 31;
+constexpr uint32_t kAvx512Vnni = 1U << 11;  // leaf 7, ecx
+// Register states the system saves, in XCR0.
+constexpr uint64_t kYmmState = 0x6;
+constexpr uint64_t kZmmState = 0xe6;
+
+struct Features {
+  uint32_t leaf1_ecx = 0;
+  uint32_t leaf7_ebx = 0;
+  uint32_t leaf7_ecx = 0;
+  uint64_t saved = 0;
+};
+
+Features read_features() {
+  Features f;
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  if (__get_cpuid(1, &a, &b, &c, &d) != 0) f.leaf1_ecx = c;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) != 0) {
+    f.leaf7_ebx = b;
+    f.leaf7_ecx = c;
+  }
+  if ((f.leaf1_ecx & kXsaveInUse) != 0) {
+    uint32_t low = 0;
+    uint32_t high = 0;
+    asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    f.saved = (uint64_t{high} << 32) | low;
+  }
+  return f;
+}
+
+const Features& features() {
+  static const Features kFeatures = read_features();
+  return kFeatures;
+}
+
+bool all(uint64_t bits, uint64_t wanted) {
+  return (bits & wanted) == wanted;
+}
+
+}  // namespace
+
+bool cpu_has_avx2() {
+  const Features& f = features();
+  return all(f.leaf1_ecx, kFma | kF16c) && all(f.leaf7_ebx, kAvx2) && all(f.saved, kYmmState);
+}
+
+bool cpu_has_avx512_vnni() {
+  const Features& f = features();
+  return cpu_has_avx2() && all(f.leaf7_ebx, kAvx512F | kAvx512Dq | kAvx512Bw | kAvx512Vl) &&
+         all(f.leaf7_ecx, kAvx512Vnni) && all(f.saved, kZmmState);
+}
+#else
+bool cpu_has_avx2() {
+  return false;
+}
+bool cpu_has_avx512_vnni() {
+  return false;
+}
+#endif
+
+}  // namespace fathom

@@ -1,0 +1,185 @@
+#include <algorithm>
+
+#include "base/assert.h"
+#include "kernels/packed/packed_kernels.h"
+
+namespace fathom {
+namespace {
+
+// A pass holds the scores, queries and sums of this many query rows in L2.
+constexpr int64_t kPassRows = 48;
+constexpr int64_t kPassHeads = 16;
+// Long caches are gone through in stretches, whose results are merged in order. Fixed, so that
+// the result does not depend on how many threads share the work.
+constexpr int64_t kStretch = 512;
+static_assert(kStretch % kAttentionTile == 0);
+
+int64_t round_up(int64_t n, int64_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
+
+struct Strides {
+  int64_t key, value, tile;  // floats
+
+  Strides(const AttentionShape& shape, const CacheView& cache, int64_t rows, int lanes)
+      : key(round_up(shape.key_dim, lanes)), value(round_up(shape.value_dim, lanes)) {
+    tile = round_up(kAttentionTile * (key + (cache.values_in_keys ? 0 : value) + rows), 16);
+  }
+};
+
+}  // namespace
+
+int64_t PackedKernels::AttentionTask::stretches() const {
+  return (end() + kStretch - 1) / kStretch;
+}
+
+void PackedKernels::attend(const AttentionTask& task, int thread) {
+  const AttentionShape& shape = *task.shape;
+  const AttentionSequence& sequence = *task.sequence;
+  const int64_t rows = task.rows();
+  const Strides stride(shape, *task.cache, rows, ops_.lanes);
+  const int64_t result_floats = rows * (stride.value + 2);
+  float* scratch = scratch_[static_cast<size_t>(thread)].grow_floats(
+      round_up(rows * stride.key, 16) + stride.tile + 2 * round_up(result_floats, 16));
+  float* q = scratch;
+  float* tile = q + round_up(rows * stride.key, 16);
+  float* sums = tile + stride.tile;
+  float* stretch_sums = sums + round_up(result_floats, 16);
+  if (task.stretch >= 0) sums = reinterpret_cast<float*>(partial_.data()) + task.partial;
+
+  for (int64_t m = 0; m < rows; ++m) {
+    const int64_t token = task.first_token + m / task.heads;
+    const int64_t head = task.first_head + m % task.heads;
+    float* row = q + m * stride.key;
+    ops_.scale_row(sequence.q + token * sequence.q_stride + head * shape.key_dim, shape.scale,
+                   shape.key_dim, row);
+    std::fill(row + shape.key_dim, row + stride.key, 0.0F);
+  }
+  const int64_t kv_head = task.first_head / (shape.heads / shape.kv_heads);
+  AttentionPass pass;
+  pass.rows = rows;
+  pass.heads = task.heads;
+  pass.first_end = sequence.length - sequence.rows + task.first_token + 1;
+  pass.key_dim = shape.key_dim;
+  pass.value_dim = shape.value_dim;
+  pass.cache = task.cache;
+  pass.pages = sequence.pages;
+  pass.key_offset = kv_head * shape.key_dim;
+  pass.value_offset = task.cache->values_in_keys ? pass.key_offset : kv_head * shape.value_dim;
+  pass.q = q;
+  pass.tile = tile;
+
+  const int64_t first = task.stretch >= 0 ? task.stretch : 0;
+  const int64_t last = task.stretch >= 0 ? task.stretch + 1 : task.stretches();
+  for (int64_t s = first; s < last; ++s) {
+    float* to = s == first ? sums : stretch_sums;
+    pass.begin = s * kStretch;
+    pass.end = std::min(task.end(), pass.begin + kStretch);
+    pass.values = to;
+    pass.maximum = to + rows * stride.value;
+    pass.total = pass.maximum + rows;
+    ops_.attend(pass);
+    if (s == first) continue;
+    for (int64_t m = 0; m < rows; ++m) {
+      if (pass.total[m] == 0.0F) continue;  // a token that comes before this stretch
+      float* maximum = sums + rows * stride.value + m;
+      ops_.merge(maximum, maximum + rows, sums + m * stride.value, pass.maximum[m], pass.total[m],
+                 to + m * stride.value, shape.value_dim);
+    }
+  }
+  if (task.stretch >= 0) return;
+  for (int64_t m = 0; m < rows; ++m) {
+    const int64_t token = task.first_token + m / task.heads;
+    const int64_t head = task.first_head + m % task.heads;
+    ops_.finish(sums + m * stride.value, sums[rows * (stride.value + 1) + m], shape.value_dim,
+                sequence.out + token * sequence.out_stride + head * shape.value_dim);
+  }
+}
+
+void PackedKernels::attention(const AttentionShape& shape, const CacheView& cache,
+                              std::span<const AttentionSequence> sequences) {
+  FATHOM_ASSERT(cache.dtype == DType::kF16);
+  FATHOM_ASSERT(shape.kv_heads > 0 && shape.heads % shape.kv_heads == 0);
+  const int64_t group = shape.heads / shape.kv_heads;
+  const int64_t enough = pool_.size() * int64_t{2};
+
+  // Cut by tokens and heads; the fewer there are, the fewer heads share a read of the cache.
+  tasks_.clear();
+  for (int64_t heads_each = std::min(group, kPassHeads);; heads_each = (heads_each + 1) / 2) {
+    tasks_.clear();
+    for (const AttentionSequence& sequence : sequences) {
+      const int64_t tokens_each = std::max<int64_t>(1, kPassRows / heads_each);
+      for (int64_t token = 0; token < sequence.rows; token += tokens_each) {
+        for (int64_t head = 0; head < shape.heads; head += group) {
+          for (int64_t h = 0; h < group; h += heads_each) {
+            tasks_.push_back({&shape, &cache, &sequence, token,
+                              std::min(tokens_each, sequence.rows - token), head + h,
+                              std::min(heads_each, group - h), AttentionTask::kAll, 0});
+          }
+        }
+      }
+    }
+    if (static_cast<int64_t>(tasks_.size()) >= enough || heads_each <= 4) break;
+  }
+  // Then, if threads would be idle, by stretches of the cache.
+  const size_t whole = tasks_.size();
+  int64_t floats = 0;
+  if (static_cast<int64_t>(whole) < enough) {
+    for (size_t i = 0; i < whole; ++i) {
+      AttentionTask task = tasks_[i];
+      if (task.stretches() < 2) continue;
+      const Strides stride(shape, cache, task.rows(), ops_.lanes);
+      tasks_[i].partial = floats;
+      tasks_[i].stretch = AttentionTask::kMerge;
+      for (task.stretch = 0; task.stretch < task.stretches(); ++task.stretch) {
+        task.partial = floats;
+        floats += round_up(task.rows() * (stride.value + 2), 16);
+        tasks_.push_back(task);
+      }
+    }
+    partial_.grow_floats(floats);
+  }
+  pool_.parallel_for(static_cast<int64_t>(tasks_.size()), 1,
+                     [&](int thread, int64_t i, int64_t /*end*/) {
+                       const AttentionTask& task = tasks_[static_cast<size_t>(i)];
+                       if (task.stretch != AttentionTask::kMerge) attend(task, thread);
+                     });
+  if (floats == 0) return;
+  for (size_t i = 0; i < whole; ++i) {
+    const AttentionTask& task = tasks_[i];
+    if (task.stretch != AttentionTask::kMerge) continue;
+    const int64_t rows = task.rows();
+    const Strides stride(shape, cache, rows, ops_.lanes);
+    const int64_t each = round_up(rows * (stride.value + 2), 16);
+    float* sums = reinterpret_cast<float*>(partial_.data()) + task.partial;
+    for (int64_t m = 0; m < rows; ++m) {
+      float* maximum = sums + rows * stride.value + m;
+      for (int64_t s = 1; s < task.stretches(); ++s) {
+        const float* other = sums + s * each;
+        const float other_total = other[rows * (stride.value + 1) + m];
+        if (other_total == 0.0F) continue;
+        ops_.merge(maximum, maximum + rows, sums + m * stride.value, other[rows * stride.value + m],
+                   other_total, other + m * stride.value, shape.value_dim);
+      }
+      const int64_t token = task.first_token + m / task.heads;
+      const int64_t head = task.first_head + m % task.heads;
+      ops_.finish(sums + m * stride.value, maximum[rows], shape.value_dim,
+                  task.sequence->out + token * task.sequence->out_stride + head * shape.value_dim);
+    }
+  }
+}
+
+void PackedKernels::store_cache(const CacheView& cache, CachePart part, const float* x,
+                                int64_t stride, std::span<const CacheSlot> slots) {
+  FATHOM_ASSERT(cache.dtype == DType::kF16);
+  const bool keys = part == CachePart::kKey;
+  const int64_t width = keys ? cache.key_width : cache.value_width;
+  const int64_t section = keys ? 0 : cache.page_tokens * cache.key_width;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    std::byte* page = cache.base + slots[i].page * cache.page_bytes;
+    ops_.to_half(x + static_cast<int64_t>(i) * stride, width,
+                 page + (section + slots[i].slot * width) * 2);
+  }
+}
+
+}  // namespace fathom

@@ -1,0 +1,254 @@
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "base/assert.h"
+#include "kernels/packed/packed_kernels.h"
+#include "tensor/dequantize.h"
+
+namespace fathom {
+namespace {
+
+// A chunk of panels stays in a core's L2 while the rows go past; the decoding of one row streams
+// through panels once, and wants pieces large enough to hide the hand-out.
+constexpr int64_t kResidentBytes = 192 * 1024;
+constexpr int64_t kStreamedBytes = 64 * 1024;
+constexpr int64_t kStreamedRows = 8;  // at most: above, arithmetic takes longer than reading
+constexpr int64_t kTileRows = 128;    // rows of a tile
+constexpr int64_t kTilesPerThread = 4;
+// Quantising fewer floats than this is quicker than waking the other threads.
+constexpr int64_t kSerialFloats = 16384;
+
+// The ways in which sums of activations are folded (vector_ops.h), by index.
+constexpr std::array<ActivationVariant, kActivationVariants> kVariants = {{
+    {32, 1.0F},
+    {32, -8.0F},
+    {32, -16.0F},
+    {32, -128.0F},
+    {16, 1.0F},
+    {16, -4.0F},
+    {16, -32.0F},
+}};
+
+int variant_for(DType dtype, bool unsigned8) {
+  const CodeFormat format = code_format(dtype);
+  const int offset = format.bits == 8 && unsigned8 ? 128 : format.offset;
+  const float factor = format.minimum || offset == 0 ? 1.0F : static_cast<float>(-offset);
+  const auto* found =
+      std::find(kVariants.begin(), kVariants.end(), ActivationVariant{format.group, factor});
+  FATHOM_ASSERT(found != kVariants.end());
+  return static_cast<int>(found - kVariants.begin());
+}
+
+// Lays the sections of the used variants behind the codes; returns the record's bytes.
+int64_t lay_out_record(int64_t in, unsigned used,
+                       std::array<ActivationVariant, kActivationVariants>& sections) {
+  int64_t at = in;
+  for (size_t v = 0; v < kVariants.size(); ++v) {
+    sections[v] = kVariants[v];
+    if ((used >> v & 1U) == 0) continue;
+    sections[v].offset = at;
+    at += in / 32 * (kVariants[v].group == 32 ? 8 : 16);
+  }
+  // An odd number of cache lines, so that the rows of a tile do not compete for the same sets.
+  const int64_t lines = (at + 63) / 64;
+  return (lines | 1) * 64;
+}
+
+bool has_nan_code(const Tensor& matrix) {
+  return std::any_of(matrix.data, matrix.data + matrix.bytes,
+                     [](std::byte b) { return (b & std::byte{0x7f}) == std::byte{0x7f}; });
+}
+
+}  // namespace
+
+PanelLayout PackedKernels::layout_of(const PackedMatrix& matrix) const {
+  return {static_cast<DType>(matrix.layout), matrix.in, ops_.lanes, ops_.unsigned8};
+}
+
+PackedMatrix PackedKernels::pack(const Tensor& matrix) {
+  FATHOM_ASSERT(matrix.shape.rank() == 2);
+  FATHOM_ASSERT(info(matrix.dtype).computable);
+  if (matrix.dtype == DType::kF8E4M3 && has_nan_code(matrix)) {
+    // The FP8 kernel has no NaN (its codes are read as halves); such a matrix is kept as F32.
+    std::vector<float> values(static_cast<size_t>(matrix.shape.elements()));
+    dequantize_rows(matrix, 0, matrix.shape[0], values.data());
+    Tensor widened = matrix;
+    widened.dtype = DType::kF32;
+    widened.data = reinterpret_cast<const std::byte*>(values.data());
+    widened.bytes = static_cast<int64_t>(values.size() * sizeof(float));
+    widened.block_scales = nullptr;
+    PackedMatrix packed = pack(widened);
+    packed.dtype = matrix.dtype;
+    return packed;
+  }
+  PackedMatrix packed;
+  packed.out = matrix.shape[0];
+  packed.in = matrix.shape[1];
+  packed.dtype = matrix.dtype;
+  packed.layout = static_cast<int>(matrix.dtype);
+  const PanelLayout layout = layout_of(packed);
+  const int64_t panels = (packed.out + layout.width - 1) / layout.width;
+  packed.bytes = panels * layout.bytes;
+  AlignedBytes memory = allocate_aligned(packed.bytes);
+  std::byte* data = memory.get();
+  pool_.parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      std::byte* panel = data + p * layout.bytes;
+      std::fill_n(panel, layout.bytes, std::byte{0});
+      pack_panel(layout, matrix, p * layout.width, panel);
+    }
+  });
+  packed.data = std::shared_ptr<const std::byte>(memory.release(), FreeAligned{});
+  return packed;
+}
+
+void PackedKernels::gather_rows(const PackedMatrix& matrix, std::span<const int32_t> row_ids,
+                                float* out, int64_t out_stride) {
+  const PanelLayout layout = layout_of(matrix);
+  const auto rows = static_cast<int64_t>(row_ids.size());
+  pool_.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row = row_ids[static_cast<size_t>(i)];
+      FATHOM_ASSERT(row >= 0 && row < matrix.out);
+      unpack_row(layout, matrix.data.get() + row / layout.width * layout.bytes, row % layout.width,
+                 out + i * out_stride);
+    }
+  });
+}
+
+int PackedKernels::input_for(const MatmulJob& job, int variant) {
+  int64_t rows = job.rows;
+  if (job.x_rows != nullptr) rows = *std::max_element(job.x_rows, job.x_rows + job.rows) + 1;
+  // Jobs that share an input come close together; not finding one only costs time.
+  constexpr int kLookBack = 8;
+  const int count = static_cast<int>(inputs_.size());
+  for (int i = count - 1; i >= std::max(0, count - kLookBack); --i) {
+    QuantizedInput& input = inputs_[static_cast<size_t>(i)];
+    if (input.x != job.x || input.stride != job.x_stride || input.in != job.w->in) continue;
+    input.rows = std::max(input.rows, rows);
+    input.variants |= 1U << variant;
+    return i;
+  }
+  inputs_.push_back({job.x, job.x_stride, job.w->in, rows, 1U << variant, 0, 0, 0});
+  return count;
+}
+
+void PackedKernels::quantize_inputs() {
+  int64_t rows = 0;
+  int64_t bytes = 0;
+  int64_t floats = 0;
+  for (QuantizedInput& input : inputs_) {
+    std::array<ActivationVariant, kActivationVariants> sections;
+    input.record_bytes = lay_out_record(input.in, input.variants, sections);
+    input.first_row = rows;
+    input.first_record = bytes;
+    rows += input.rows;
+    bytes += input.rows * input.record_bytes;
+    floats += input.rows * input.in;
+  }
+  if (rows == 0) return;
+  std::byte* records = records_.grow(bytes);
+  const auto quantize = [&](int64_t begin, int64_t end) {
+    auto next =
+        std::upper_bound(inputs_.begin(), inputs_.end(), begin,
+                         [](int64_t row, const QuantizedInput& i) { return row < i.first_row; });
+    for (int64_t row = begin; row < end;) {
+      const QuantizedInput& input = *(next - 1);
+      const int64_t stop = std::min(end, next == inputs_.end() ? rows : next->first_row);
+      std::array<ActivationVariant, kActivationVariants> sections;
+      lay_out_record(input.in, input.variants, sections);
+      int used = 0;
+      for (size_t v = 0; v < sections.size(); ++v) {
+        if ((input.variants >> v & 1U) != 0) sections[static_cast<size_t>(used++)] = sections[v];
+      }
+      for (; row < stop; ++row) {
+        const int64_t local = row - input.first_row;
+        ops_.quantize_row(input.x + local * input.stride, input.in,
+                          records + input.first_record + local * input.record_bytes,
+                          sections.data(), used);
+      }
+      ++next;
+    }
+  };
+  if (floats <= kSerialFloats) {
+    quantize(0, rows);
+  } else {
+    pool_.parallel_for(rows, std::max<int64_t>(1, kSerialFloats / 4 / (floats / rows)), quantize);
+  }
+}
+
+void PackedKernels::multiply(const Cut& cut, int64_t tile_index) const {
+  const MatmulJob& job = *cut.job;
+  const int64_t chunk = tile_index / cut.row_chunks;
+  const int64_t row = tile_index % cut.row_chunks * kTileRows;
+  const int64_t panel = chunk * cut.panels_each;
+  std::array<const void*, kTileRows> x;
+  std::array<float*, kTileRows> y;
+  MatmulTile tile;
+  tile.panels = job.w->data.get() + panel * cut.layout.bytes;
+  tile.panel_bytes = cut.layout.bytes;
+  tile.panel_count = std::min(cut.panels_each, cut.panels - panel);
+  tile.scale_offset = cut.layout.scale_offset;
+  tile.in = job.w->in;
+  tile.outputs =
+      std::min(tile.panel_count * cut.layout.width, job.w->out - panel * cut.layout.width);
+  tile.rows = std::min(kTileRows, job.rows - row);
+  tile.x = x.data();
+  tile.y = y.data();
+  const QuantizedInput* input = nullptr;
+  if (cut.input >= 0) {
+    input = &inputs_[static_cast<size_t>(cut.input)];
+    std::array<ActivationVariant, kActivationVariants> sections;
+    lay_out_record(input->in, input->variants, sections);
+    tile.section = sections[static_cast<size_t>(cut.variant)].offset;
+  }
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    const int64_t from = job.x_rows != nullptr ? job.x_rows[row + r] : row + r;
+    auto& pointer = x[static_cast<size_t>(r)];
+    if (input != nullptr) {
+      pointer = records_.data() + input->first_record + from * input->record_bytes;
+    } else {
+      pointer = job.x + from * job.x_stride;
+    }
+    y[static_cast<size_t>(r)] = job.y + (row + r) * job.y_stride + panel * cut.layout.width;
+  }
+  ops_.matmul(job.w->layout, tile);
+}
+
+void PackedKernels::matmul(std::span<const MatmulJob> jobs) {
+  inputs_.clear();
+  cuts_.clear();
+  int64_t work_bytes = 0;  // read by all tiles together
+  for (const MatmulJob& job : jobs) {
+    if (job.rows == 0 || job.w->out == 0) continue;
+    Cut cut{&job, layout_of(*job.w), -1, 0, 0, 0, 0, 0};
+    if (has_codes(cut.layout.dtype)) {
+      cut.variant = variant_for(cut.layout.dtype, ops_.unsigned8);
+      cut.input = input_for(job, cut.variant);
+    }
+    cut.panels = (job.w->out + cut.layout.width - 1) / cut.layout.width;
+    cut.row_chunks = (job.rows + kTileRows - 1) / kTileRows;
+    work_bytes += cut.panels * cut.layout.bytes * cut.row_chunks;
+    cuts_.push_back(cut);
+  }
+  quantize_inputs();
+
+  int64_t tiles = 0;
+  const int64_t fair_share = work_bytes / (pool_.size() * kTilesPerThread);
+  for (Cut& cut : cuts_) {
+    const int64_t limit = cut.job->rows <= kStreamedRows ? kStreamedBytes : kResidentBytes;
+    cut.panels_each = std::max<int64_t>(1, std::min(limit, fair_share) / cut.layout.bytes);
+    cut.first_tile = tiles;
+    tiles += (cut.panels + cut.panels_each - 1) / cut.panels_each * cut.row_chunks;
+  }
+  pool_.parallel_for(tiles, 1, [&](int64_t tile, int64_t /*end*/) {
+    const auto after =
+        std::upper_bound(cuts_.begin(), cuts_.end(), tile,
+                         [](int64_t index, const Cut& cut) { return index < cut.first_tile; });
+    const Cut& cut = *(after - 1);
+    multiply(cut, tile - cut.first_tile);
+  });
+}
+
+}  // namespace fathom

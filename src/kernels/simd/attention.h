@@ -1,0 +1,208 @@
+// Attention of a block of query rows over a stretch of the cache, tile by tile with the online
+// softmax: keys of a tile are widened to F32 once and used by all rows. A row's sums run in the
+// order of the cache whatever rows it is computed with.
+#pragma once
+
+#include "kernels/packed/vector_ops.h"
+#include "kernels/simd/elementwise.h"
+#include "kernels/simd/unroll.h"
+
+namespace fathom::FATHOM_SIMD_NAMESPACE {
+
+inline int64_t whole_vectors(int64_t n) {
+  return (n + kLanes - 1) / kLanes * kLanes;
+}
+
+// n halves to F32, zero up to the whole vector.
+inline void widen_row(const std::byte* from, int64_t n, float* to) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(to + i, load_half(from + 2 * i));
+  if (i < n) {
+    alignas(64) std::byte rest[2 * kLanes] = {};
+    __builtin_memcpy(rest, from + 2 * i, static_cast<size_t>(2 * (n - i)));
+    store(to + i, load_half(rest));
+  }
+}
+
+// Rows [begin, begin + count) of one head's keys or values, to tile[count][whole_vectors(dim)].
+inline void widen_tile(const AttentionPass& pass, CachePart part, int64_t begin, int64_t count,
+                       float* tile) {
+  const CacheView& cache = *pass.cache;
+  const bool keys = part == CachePart::kKey;
+  const int64_t dim = keys ? pass.key_dim : pass.value_dim;
+  const int64_t width = keys ? cache.key_width : cache.value_width;
+  const int64_t section = keys ? 0 : cache.page_tokens * cache.key_width;
+  const int64_t offset = keys ? pass.key_offset : pass.value_offset;
+  for (int64_t t = 0; t < count; ++t) {
+    const int64_t token = begin + t;
+    const std::byte* page = cache.base + pass.pages[token / cache.page_tokens] * cache.page_bytes;
+    const int64_t slot = token % cache.page_tokens;
+    widen_row(page + (section + slot * width + offset) * 2, dim, tile + t * whole_vectors(dim));
+  }
+}
+
+// scores[r][t] = q[r] . keys[t] for kRows rows and four tokens.
+template <int kRows>
+inline void score_block(const float* q, const float* keys, int64_t stride, float* scores) {
+  F sums[kRows][4];
+  FATHOM_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    FATHOM_UNROLL
+    for (int t = 0; t < 4; ++t) sums[r][t] = zero();
+  }
+  for (int64_t d = 0; d < stride; d += kLanes) {
+    F row[kRows];
+    FATHOM_UNROLL
+    for (int r = 0; r < kRows; ++r) row[r] = load(q + r * stride + d);
+    FATHOM_UNROLL
+    for (int t = 0; t < 4; ++t) {
+      const F key = load(keys + t * stride + d);
+      FATHOM_UNROLL
+      for (int r = 0; r < kRows; ++r) sums[r][t] = fma(row[r], key, sums[r][t]);
+    }
+  }
+  FATHOM_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    store_sums(scores + r * kAttentionTile, sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
+  }
+}
+
+// values[r] += weights[r][t] * v[t], t < count, for kRows rows and kVectors vectors of a row.
+template <int kRows, int kVectors>
+inline void value_block(const float* weights, const float* v, int64_t v_stride, int64_t count,
+                        float* values, int64_t value_stride) {
+  F sums[kRows][kVectors];
+  FATHOM_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    FATHOM_UNROLL
+    for (int c = 0; c < kVectors; ++c) sums[r][c] = load(values + r * value_stride + c * kLanes);
+  }
+  for (int64_t t = 0; t < count; ++t) {
+    F weight[kRows];
+    FATHOM_UNROLL
+    for (int r = 0; r < kRows; ++r) weight[r] = set1(weights[r * kAttentionTile + t]);
+    FATHOM_UNROLL
+    for (int c = 0; c < kVectors; ++c) {
+      const F value = load(v + t * v_stride + c * kLanes);
+      FATHOM_UNROLL
+      for (int r = 0; r < kRows; ++r) sums[r][c] = fma(weight[r], value, sums[r][c]);
+    }
+  }
+  FATHOM_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    FATHOM_UNROLL
+    for (int c = 0; c < kVectors; ++c) store(values + r * value_stride + c * kLanes, sums[r][c]);
+  }
+}
+
+template <int kRows>
+inline void add_values(const float* weights, const float* v, int64_t v_stride, int64_t count,
+                       float* values, int64_t value_stride) {
+  int64_t d = 0;
+  for (; d + 4 * kLanes <= value_stride; d += 4 * kLanes) {
+    value_block<kRows, 4>(weights, v + d, v_stride, count, values + d, value_stride);
+  }
+  for (; d < value_stride; d += kLanes) {
+    value_block<kRows, 1>(weights, v + d, v_stride, count, values + d, value_stride);
+  }
+}
+
+// One row's scores of a tile become weights; its maximum, total and values are rescaled.
+inline void soften(float* scores, int64_t visible, float& maximum, float& total, float* values,
+                   int64_t value_stride) {
+  constexpr float kInfinity = __builtin_inff();
+  for (int64_t t = visible; t < kAttentionTile; ++t) scores[t] = -kInfinity;
+  F most = load(scores);
+  for (int64_t t = kLanes; t < kAttentionTile; t += kLanes) most = max(most, load(scores + t));
+  const float tile_maximum = largest(most);
+  const float now = tile_maximum > maximum ? tile_maximum : maximum;
+  F sums = zero();
+  for (int64_t t = 0; t < kAttentionTile; t += kLanes) {
+    const F weight = exp(sub(load(scores + t), set1(now)));
+    store(scores + t, weight);
+    sums = add(sums, weight);
+  }
+  if (now > maximum) {  // also the first time, when the maximum is -infinity
+    const F kept = exp(set1(maximum - now));
+    for (int64_t d = 0; d < value_stride; d += kLanes)
+      store(values + d, mul(load(values + d), kept));
+    total *= largest(kept);
+    maximum = now;
+  }
+  total += sum(sums);
+}
+
+inline void attend(const AttentionPass& pass) {
+  const int64_t key_stride = whole_vectors(pass.key_dim);
+  const int64_t value_stride = whole_vectors(pass.value_dim);
+  const bool shared = pass.cache->values_in_keys;
+  float* keys = pass.tile;
+  float* own_values = keys + kAttentionTile * key_stride;
+  float* scores = own_values + (shared ? 0 : kAttentionTile * value_stride);
+  const float* v = shared ? keys + pass.value_offset - pass.key_offset : own_values;
+  const int64_t v_stride = shared ? key_stride : value_stride;
+
+  for (int64_t m = 0; m < pass.rows; ++m) {
+    pass.maximum[m] = -__builtin_inff();
+    pass.total[m] = 0.0F;
+  }
+  for (int64_t i = 0; i < pass.rows * value_stride; i += kLanes) store(pass.values + i, zero());
+
+  for (int64_t begin = pass.begin; begin < pass.end; begin += kAttentionTile) {
+    const int64_t count = pass.end - begin < kAttentionTile ? pass.end - begin : kAttentionTile;
+    widen_tile(pass, CachePart::kKey, begin, count, keys);
+    if (!shared) widen_tile(pass, CachePart::kValue, begin, count, own_values);
+    const int64_t fours = (count + 3) / 4 * 4;
+    for (int64_t i = count * key_stride; i < fours * key_stride; i += kLanes) {
+      store(keys + i, zero());
+    }
+    // Tokens that see nothing of this tile come first; leave them out.
+    const int64_t blind = begin - pass.first_end + 1;
+    const int64_t first = blind > 0 ? blind * pass.heads : 0;
+
+    int64_t m = first;
+    for (; m + kAttentionRows <= pass.rows; m += kAttentionRows) {
+      for (int64_t t = 0; t < fours; t += 4) {
+        score_block<kAttentionRows>(pass.q + m * key_stride, keys + t * key_stride, key_stride,
+                                    scores + m * kAttentionTile + t);
+      }
+    }
+    for (; m < pass.rows; ++m) {
+      for (int64_t t = 0; t < fours; t += 4) {
+        score_block<1>(pass.q + m * key_stride, keys + t * key_stride, key_stride,
+                       scores + m * kAttentionTile + t);
+      }
+    }
+    for (m = first; m < pass.rows; ++m) {
+      const int64_t sees = pass.first_end + m / pass.heads - begin;
+      soften(scores + m * kAttentionTile, sees < count ? sees : count, pass.maximum[m],
+             pass.total[m], pass.values + m * value_stride, value_stride);
+    }
+    for (m = first; m + kAttentionRows <= pass.rows; m += kAttentionRows) {
+      add_values<kAttentionRows>(scores + m * kAttentionTile, v, v_stride, count,
+                                 pass.values + m * value_stride, value_stride);
+    }
+    for (; m < pass.rows; ++m) {
+      add_values<1>(scores + m * kAttentionTile, v, v_stride, count, pass.values + m * value_stride,
+                    value_stride);
+    }
+  }
+}
+
+inline void merge(float* maximum, float* total, float* values, float other_maximum,
+                  float other_total, const float* other_values, int64_t value_dim) {
+  const float now = other_maximum > *maximum ? other_maximum : *maximum;
+  const F kept = exp(set1(*maximum - now));
+  const F added = exp(set1(other_maximum - now));
+  for (int64_t d = 0; d < whole_vectors(value_dim); d += kLanes) {
+    store(values + d, fma(load(other_values + d), added, mul(load(values + d), kept)));
+  }
+  *total = *total * largest(kept) + other_total * largest(added);
+  *maximum = now;
+}
+
+inline void finish(const float* values, float total, int64_t value_dim, float* out) {
+  scale_row(values, 1.0F / total, value_dim, out);
+}
+
+}  // namespace fathom::FATHOM_SIMD_NAMESPACE
