@@ -79,6 +79,11 @@ std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// Writers give an empty array whatever element type.
+bool is_empty_array(const GgufValue& value) {
+  return value.type == GgufType::kArray && value.count == 0;
+}
+
 std::unexpected<Error> wrong_type(const std::string& file, const std::string& key,
                                   const GgufValue& value, std::string_view wanted) {
   return fail("{}: the metadata key {} should be {}, but is of type {}", file, key, wanted,
@@ -133,6 +138,7 @@ Result<std::optional<std::string>> GgufMetadata::get_string(const std::string& k
 Result<std::vector<std::string>> GgufMetadata::get_strings(const std::string& key) const {
   const GgufValue* value = find(key);
   if (value == nullptr) return std::vector<std::string>{};
+  if (is_empty_array(*value)) return std::vector<std::string>{};
   if (value->type != GgufType::kArray || value->element != GgufType::kString) {
     return wrong_type(file_, key, *value, "an array of strings");
   }
@@ -150,17 +156,25 @@ Result<std::vector<std::string>> GgufMetadata::get_strings(const std::string& ke
 Result<std::vector<float>> GgufMetadata::get_floats(const std::string& key) const {
   const GgufValue* value = find(key);
   if (value == nullptr) return std::vector<float>{};
-  if (value->type != GgufType::kArray || value->element != GgufType::kF32) {
-    return wrong_type(file_, key, *value, "an array of f32");
+  if (is_empty_array(*value)) return std::vector<float>{};
+  const bool numbers = value->type == GgufType::kArray && byte_size(value->element) > 0 &&
+                       value->element != GgufType::kBool;
+  if (!numbers) return wrong_type(file_, key, *value, "an array of numbers");
+  std::vector<float> floats;
+  floats.reserve(value->count);
+  const size_t stride = byte_size(value->element);
+  for (uint64_t i = 0; i < value->count; ++i) {
+    const auto number = load_float(value->element, value->bytes.data() + i * stride);
+    if (!number) return wrong_type(file_, key, *value, "an array of numbers");
+    floats.push_back(static_cast<float>(*number));
   }
-  std::vector<float> floats(value->count);
-  if (!floats.empty()) std::memcpy(floats.data(), value->bytes.data(), value->bytes.size());
   return floats;
 }
 
 Result<std::vector<int32_t>> GgufMetadata::get_ints(const std::string& key) const {
   const GgufValue* value = find(key);
   if (value == nullptr) return std::vector<int32_t>{};
+  if (is_empty_array(*value)) return std::vector<int32_t>{};
   if (value->type != GgufType::kArray || byte_size(value->element) == 0) {
     return wrong_type(file_, key, *value, "an array of integers");
   }

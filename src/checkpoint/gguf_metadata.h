@@ -1,8 +1,8 @@
 // The key-value pairs of a GGUF file. Values stay in the file: a value is a type and the bytes it
 // lies in, decoded when asked for. The mapped file must outlive it. Immutable, any thread may read.
 //
-// A getter fails if the key is there with another type than asked for (files disagree on integer
-// widths, so any integer type serves for an integer), and says which; a missing key is nullopt or
+// A getter fails if the key is there with another type than asked for (files disagree on widths, so
+// any number serves for a float and any integer for an integer), and says which; a missing key is nullopt or
 // an empty list.
 #pragma once
 

@@ -6,12 +6,15 @@
 #include <string>
 #include <string_view>
 
+#include "base/quote.h"
+
 namespace fathom {
 
 namespace {
 
 constexpr int32_t kControlToken = 3;
 constexpr int32_t kUserDefinedToken = 4;
+constexpr int32_t kByteToken = 6;
 
 // Tokens that end a turn whatever the metadata says: files that name only the end of the text (or
 // the wrong token) are common, and their models would talk on.
@@ -30,6 +33,25 @@ Result<std::optional<int32_t>> token_id(const GgufMetadata& metadata, const std:
                 vocab_size);
   }
   return static_cast<int32_t>(*id);
+}
+
+// A byte token is spelled "<0x0A>".
+bool spells_a_byte(std::string_view token) {
+  const auto is_hex = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
+  };
+  return token.size() == 6 && token.starts_with("<0x") && is_hex(token[3]) && is_hex(token[4]) &&
+         token[5] == '>';
+}
+
+Status check_tokens(const GgufVocabulary& vocabulary, const std::string& file) {
+  for (size_t i = 0; i < vocabulary.token_types.size(); ++i) {
+    if (vocabulary.token_types[i] == kByteToken && !spells_a_byte(vocabulary.tokens[i])) {
+      return fail("{}: the token {} is marked as a byte, but is spelled {}, not like \"<0x0A>\"",
+                  file, i, in_quotes(vocabulary.tokens[i]));
+    }
+  }
+  return {};
 }
 
 Result<GgufVocabulary> read_vocabulary(const GgufMetadata& metadata, int64_t vocab_size) {
@@ -57,6 +79,7 @@ Result<GgufVocabulary> read_vocabulary(const GgufMetadata& metadata, int64_t voc
     return fail("{}: tokenizer.ggml.token_type has {} values for {} tokens", file,
                 vocabulary.token_types.size(), count);
   }
+  FATHOM_CHECK(check_tokens(vocabulary, file));
 
   const std::string prefix = "tokenizer.ggml.";
   FATHOM_TRY(vocabulary.bos_token, token_id(metadata, prefix + "bos_token_id", vocab_size));
