@@ -129,7 +129,8 @@ void Progress::draw(Clock::time_point now) {
 void Progress::finish() {
   if (finished_) return;
   finished_ = true;
-  if (terminal_ || drawn_) draw(Clock::now());
+  if (!drawn_ && !(terminal_ && done_ > 0)) return;
+  draw(Clock::now());
   if (terminal_) std::fputs("\n", stderr);
 }
 
