@@ -158,7 +158,10 @@ Status fetch_missing(const Hub& hub, const PullOptions& options, const HubListin
     if (checked.holds(file)) continue;
     std::string url =
         fmt::format("{}/{}/resolve/{}", hub.endpoint, options.repository, percent_encode(revision));
-    for (const auto& part : fs::path(file.name)) url += "/" + percent_encode(part.string());
+    for (const auto& part : fs::path(file.name)) {
+      url += '/';
+      url += percent_encode(part.string());
+    }
     downloads.push_back({.name = file.name,
                          .url = url,
                          .size = file.size,
