@@ -17,7 +17,8 @@
 namespace fathom {
 
 enum class SpecialText {
-  kPlain,  // "<|im_end|>" in the text is eight or so ordinary tokens: for users' text
+  kPlain,  // "<|im_end|>" in the text is eight or so ordinary tokens: for users' text. As in the
+           // reference, added tokens that the vocabulary does not call special still match.
   kParse,  // it is the special token: for rendered chat templates
 };
 
@@ -27,7 +28,8 @@ class Tokenizer {
   ~Tokenizer();
 
   // Ids of `text`. Invalid UTF-8 is replaced by U+FFFD first, as Python's errors="replace" does.
-  // add_bos: also what the model's post-processor adds (BOS where the model has one).
+  // add_special_tokens: also BOS and EOS where the model's files ask for them. (A rendered chat
+  // template usually begins with BOS already.)
   Result<std::vector<int32_t>> encode(std::string_view text, SpecialText special,
                                       bool add_special_tokens) const;
 
@@ -42,7 +44,7 @@ class Tokenizer {
   bool is_special(int32_t token) const;
   std::optional<int32_t> id(std::string_view piece) const;
 
-  int64_t vocab_size() const;  // with added tokens
+  int64_t vocab_size() const;  // with added tokens: one more than the largest id
   std::optional<int32_t> bos_token() const;
   std::optional<int32_t> eos_token() const;
   // The text of BOS and EOS, which chat templates expect as variables. Empty if there is none.
@@ -50,6 +52,7 @@ class Tokenizer {
   std::string eos_text() const;
 
  private:
+  friend class Detokenizer;
   struct State;
   explicit Tokenizer(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
@@ -67,8 +70,8 @@ class Detokenizer {
  private:
   const Tokenizer* tokenizer_;
   bool keep_special_;
-  std::vector<int32_t> pending_;  // tokens whose text is not yet certain, after one that is
-  std::string emitted_;           // text of pending_ already returned
+  size_t leading_spaces_;  // still to be dropped: SentencePiece begins each text with one
+  std::string held_;       // the bytes of a character not yet complete
 };
 
 }  // namespace fathom

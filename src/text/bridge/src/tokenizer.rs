@@ -1,0 +1,183 @@
+//! One tokenizer, ready for use: the crate's pipeline, run twice over (special tokens parsed or
+//! not), the table of each token's bytes, and which tokens stand at the ends of a text.
+
+use serde_json::Value;
+use tokenizers::tokenizer::{
+    AddedVocabulary, Model, OffsetType, PreTokenizer, Tokenizer,
+};
+
+use crate::spelling::Spelling;
+
+/// Larger ids are a damaged file: the largest vocabularies have a few hundred thousand tokens.
+const MAX_ID: u32 = 1 << 24;
+
+#[repr(C)]
+pub struct Table {
+    bytes: *const u8,
+    offsets: *const usize,
+    special: *const u8,
+    count: usize,
+    leading_spaces: usize,
+    bos: i64,
+    eos: i64,
+}
+
+/// What `add_special_tokens` adds.
+pub enum Ends {
+    Tokens { first: Option<u32>, last: Option<u32> },
+    /// Something more than BOS and EOS: the file's own post-processor does it.
+    PostProcessor,
+}
+
+pub struct TextTokenizer {
+    inner: Tokenizer,
+    /// The added tokens once more, set not to match special ones.
+    plain: AddedVocabulary,
+    ends: Ends,
+    bytes: Vec<u8>,
+    offsets: Vec<usize>,
+    special: Vec<u8>,
+    leading_spaces: usize,
+    bos: Option<u32>,
+    eos: Option<u32>,
+}
+
+impl TextTokenizer {
+    pub fn new(
+        mut inner: Tokenizer,
+        spelling: &Spelling,
+        ends: Ends,
+        bos: Option<u32>,
+        eos: Option<u32>,
+    ) -> Result<Self, String> {
+        inner.with_truncation(None).map_err(|error| error.to_string())?;
+        inner.with_padding(None);
+        inner.set_encode_special_tokens(false);
+        let mut plain = inner.get_added_vocabulary().clone();
+        plain.set_encode_special_tokens(true);
+
+        let mut pieces = Vec::new();
+        for (piece, id) in inner.get_vocab(true) {
+            if id >= MAX_ID {
+                return Err(format!("token {piece:?} has id {id}; ids must be below {MAX_ID}"));
+            }
+            let id = id as usize;
+            if pieces.len() <= id {
+                pieces.resize(id + 1, None);
+            }
+            pieces[id] = Some(piece);
+        }
+        let (mut bytes, mut offsets, mut special) = (Vec::new(), vec![0], Vec::new());
+        for (id, piece) in pieces.iter().enumerate() {
+            if piece.is_some() {
+                let piece = inner.id_to_token(id as u32).unwrap_or_default();
+                spelling.append_bytes(&piece, &mut bytes);
+                special.push(u8::from(plain.is_special_token(&piece)));
+            } else {
+                special.push(0);
+            }
+            offsets.push(bytes.len());
+        }
+        let leading_spaces = spelling.leading_spaces();
+        Ok(TextTokenizer { inner, plain, ends, bytes, offsets, special, leading_spaces, bos, eos })
+    }
+
+    /// `config` is tokenizer_config.json, or empty.
+    pub fn from_json(tokenizer: &[u8], config: &[u8]) -> Result<Self, String> {
+        let config: Value = if config.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(config)
+                .map_err(|error| format!("tokenizer_config.json is not valid JSON: {error}"))?
+        };
+        let inner = Tokenizer::from_bytes(tokenizer).map_err(|error| {
+            format!("tokenizer.json is not a tokenizer this engine can read: {error}")
+        })?;
+        let decoder = serde_json::to_value(inner.get_decoder()).map_err(|e| e.to_string())?;
+        let spelling = Spelling::from_decoder(&decoder)
+            .map_err(|reason| format!("tokenizer.json cannot be used: {reason}"))?;
+
+        let named = |key: &str| -> Result<Option<u32>, String> {
+            let entry = &config[key];
+            let Some(text) = entry.as_str().or_else(|| entry["content"].as_str()) else {
+                return Ok(None);
+            };
+            // Some configurations name a token that the vocabulary lacks; without an id it could
+            // never occur.
+            Ok(inner.token_to_id(text))
+        };
+        let (mut bos, mut eos) = (named("bos_token")?, named("eos_token")?);
+
+        let probe = inner.encode_fast("", true).map_err(|error| error.to_string())?;
+        let added = probe.get_ids();
+        let ends = match *added {
+            [] => Some((None, None)),
+            [only] if Some(only) == eos => Some((None, Some(only))),
+            [only] => Some((Some(only), None)),
+            [first, last] => Some((Some(first), Some(last))),
+            _ => None,
+        };
+        let ends = match ends {
+            None => Ends::PostProcessor,
+            Some((first, last)) => {
+                bos = bos.or(first);
+                eos = eos.or(last);
+                let chosen = |key: &str, token: Option<u32>, default: Option<u32>| {
+                    match config[key].as_bool() {
+                        Some(true) => token,
+                        Some(false) => None,
+                        None => default,
+                    }
+                };
+                Ends::Tokens {
+                    first: chosen("add_bos_token", bos, first),
+                    last: chosen("add_eos_token", eos, last),
+                }
+            }
+        };
+        Self::new(inner, &spelling, ends, bos, eos)
+    }
+
+    pub fn encode(&self, text: &str, parse: bool, add_special: bool) -> Result<Vec<u32>, String> {
+        let failed = |error: tokenizers::Error| format!("the text cannot be encoded: {error}");
+        let added = if parse { self.inner.get_added_vocabulary() } else { &self.plain };
+        let mut words = added.extract_and_normalize(self.inner.get_normalizer(), text);
+        if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
+            pre_tokenizer.pre_tokenize(&mut words).map_err(failed)?;
+        }
+        self.inner.get_model().tokenize_in_pretokenized(&mut words, None).map_err(failed)?;
+        let encoding = words.into_encoding(None, 0, OffsetType::None).map_err(failed)?;
+        match self.ends {
+            Ends::PostProcessor => {
+                let encoding =
+                    self.inner.post_process(encoding, None, add_special).map_err(failed)?;
+                Ok(encoding.get_ids().to_vec())
+            }
+            Ends::Tokens { first, last } => {
+                let ends = |token: Option<u32>| token.filter(|_| add_special);
+                let ids = encoding.get_ids().iter().copied();
+                Ok(ends(first).into_iter().chain(ids).chain(ends(last)).collect())
+            }
+        }
+    }
+
+    pub fn piece(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    pub fn id(&self, piece: &str) -> Option<u32> {
+        self.inner.token_to_id(piece)
+    }
+
+    pub fn table(&self) -> Table {
+        Table {
+            bytes: self.bytes.as_ptr(),
+            offsets: self.offsets.as_ptr(),
+            special: self.special.as_ptr(),
+            count: self.special.len(),
+            leading_spaces: self.leading_spaces,
+            bos: self.bos.map_or(-1, i64::from),
+            eos: self.eos.map_or(-1, i64::from),
+        }
+    }
+}
