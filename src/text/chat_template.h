@@ -13,12 +13,12 @@ namespace fathom {
 
 struct ChatTemplateInput {
   // A JSON array of messages in OpenAI's shape: role, content, reasoning_content, tool_calls, ...
-  std::string messages_json;
-  std::string tools_json;  // a JSON array of tools, or empty
+  std::string messages_json = {};
+  std::string tools_json = {};  // a JSON array of tools, or empty
   bool add_generation_prompt = true;
-  std::string bos_text;
-  std::string eos_text;
-  std::string extra_json;  // a JSON object of further variables ("enable_thinking"), or empty
+  std::string bos_text = {};
+  std::string eos_text = {};
+  std::string extra_json = {};  // a JSON object of further variables ("enable_thinking"), or empty
 };
 
 class ChatTemplate {

@@ -51,9 +51,12 @@ impl ChatTemplate {
         environment.set_formatter(|out, _, value| {
             out.write_str(&python::to_text(value)?).map_err(Error::from)
         });
-        environment.add_filter("tojson", |value: &Value, indent: Option<Value>, options: Kwargs| {
-            python::to_json(value, indent, options)
-        });
+        environment.add_filter(
+            "tojson",
+            |value: &Value, indent: Option<Value>, options: Kwargs| {
+                python::to_json(value, indent, options)
+            },
+        );
         environment.add_filter("string", |value: &Value| python::to_text(value));
         environment.add_filter("trim", |value: &Value, characters: Option<&str>| {
             Ok::<_, Error>(python::trim(&python::to_text(value)?, characters, true, true))
@@ -62,7 +65,9 @@ impl ChatTemplate {
         environment.add_test("sequence", |value: &Value| {
             matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map)
         });
-        environment.add_test("iterable", |value: &Value| value.try_iter().is_ok() || value.as_str().is_some());
+        environment.add_test("iterable", |value: &Value| {
+            value.try_iter().is_ok() || value.as_str().is_some()
+        });
         environment.add_function("raise_exception", |message: &Value| -> Result<Value, Error> {
             let message = python::to_text(message)?;
             Err(Error::new(ErrorKind::InvalidOperation, "raise_exception")
@@ -83,7 +88,11 @@ impl ChatTemplate {
             Ok(Value::from_serialize(value))
         };
         let optional = |text: &str, what: &str| {
-            if text.is_empty() { Ok(Value::from(())) } else { json(text, what) }
+            if text.is_empty() {
+                Ok(Value::from(()))
+            } else {
+                json(text, what)
+            }
         };
         let fixed = [
             ("messages", json(input.messages, "messages")?),
@@ -156,31 +165,63 @@ fn say(error: &Error) -> String {
 fn without_generation_tags(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
-    while let Some(start) = rest.find("{%") {
-        let Some(length) = rest[start..].find("%}") else { break };
-        let tag = &rest[start + 2..start + length];
-        let inner = tag.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim();
-        let replacement = match inner {
-            "generation" => "with",
-            "endgeneration" => "endwith",
-            _ => inner,
-        };
+    let mut raw = false;
+    while let Some((start, close)) = next_tag(rest) {
+        let inside = &rest[start + 2..];
+        let Some(length) = length_of_tag(inside, close) else { break };
+        let tag = &inside[..length];
+        let word = tag.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim();
         out.push_str(&rest[..start + 2]);
-        if replacement == inner {
-            // Tags may hold "{%" in strings: go on right behind the opening.
-            rest = &rest[start + 2..];
-        } else {
-            out.push_str(&tag.replacen(inner, replacement, 1));
-            rest = &rest[start + length..];
+        rest = inside;
+        if raw && (close != "%}" || word != "endraw") {
+            continue; // in raw text nothing else is a tag: look again right behind the brace
         }
+        raw = close == "%}" && word == "raw";
+        match word {
+            "generation" if close == "%}" => out.push_str(&tag.replacen(word, "with", 1)),
+            "endgeneration" if close == "%}" => out.push_str(&tag.replacen(word, "endwith", 1)),
+            _ => out.push_str(tag),
+        }
+        rest = &rest[length..];
     }
     out.push_str(rest);
     out
 }
 
+/// Where the next expression, block or comment begins, and what closes it.
+fn next_tag(text: &str) -> Option<(usize, &'static str)> {
+    text.match_indices('{').find_map(|(start, _)| match text.as_bytes().get(start + 1) {
+        Some(b'{') => Some((start, "}}")),
+        Some(b'%') => Some((start, "%}")),
+        Some(b'#') => Some((start, "#}")),
+        _ => None,
+    })
+}
+
+/// The closing mark does not count inside a string; comments have no strings.
+fn length_of_tag(inside: &str, close: &str) -> Option<usize> {
+    if close == "#}" {
+        return inside.find(close);
+    }
+    let (mut quote, mut escaped) = (None, false);
+    for (at, character) in inside.char_indices() {
+        match quote {
+            _ if escaped => escaped = false,
+            Some(_) if character == '\\' => escaped = true,
+            Some(mark) if character == mark => quote = None,
+            Some(_) => {}
+            None if character == '"' || character == '\'' => quote = Some(character),
+            None if inside[at..].starts_with(close) => return Some(at),
+            None => {}
+        }
+    }
+    None
+}
+
 /// datetime.now().strftime(format).
 fn strftime_now(format: &str) -> Result<String, Error> {
-    let failed = |what: &str| Error::new(ErrorKind::InvalidOperation, format!("strftime_now: {what}"));
+    let failed =
+        |what: &str| Error::new(ErrorKind::InvalidOperation, format!("strftime_now: {what}"));
     let format = std::ffi::CString::new(format).map_err(|_| failed("a zero in the format"))?;
     let mut buffer = vec![0u8; 1024];
     // SAFETY: all pointers are to live locals, and strftime writes at most the length given.

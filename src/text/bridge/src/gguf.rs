@@ -162,7 +162,9 @@ fn byte_level(vocabulary: &Vocabulary, ids: AHashMap<String, u32>) -> Result<Par
     for (index, merge) in vocabulary.merges.iter().enumerate() {
         let space = merge.char_indices().skip(1).find(|&(_, character)| character == ' ');
         let Some((space, _)) = space else {
-            return Err(format!("merge {index}, {merge:?}, is not two pieces with a space between"));
+            return Err(format!(
+                "merge {index}, {merge:?}, is not two pieces with a space between"
+            ));
         };
         merges.push((merge[..space].to_string(), merge[space + 1..].to_string()));
     }
@@ -188,10 +190,7 @@ fn sentence_piece(vocabulary: &Vocabulary, ids: AHashMap<String, u32>) -> Result
         (0..vocabulary.tokens.len()).find(|&id| vocabulary.kind(id) == UNKNOWN).map(|id| id as u32)
     });
     let merges = merges_by_score(vocabulary, &ids);
-    let mut model = BPE::builder()
-        .vocab_and_merges(ids, merges)
-        .byte_fallback(true)
-        .fuse_unk(true);
+    let mut model = BPE::builder().vocab_and_merges(ids, merges).byte_fallback(true).fuse_unk(true);
     if let Some(unknown) = unknown {
         model = model.unk_token(vocabulary.tokens[unknown as usize].to_string());
     }
@@ -203,9 +202,7 @@ fn sentence_piece(vocabulary: &Vocabulary, ids: AHashMap<String, u32>) -> Result
     }
     steps.push(Replace::new(" ", "▁").map_err(|error| error.to_string())?.into());
     let mut tokenizer = Tokenizer::new(model);
-    tokenizer
-        .with_normalizer(Some(Sequence::new(steps)))
-        .map_err(|error| error.to_string())?;
+    tokenizer.with_normalizer(Some(Sequence::new(steps))).map_err(|error| error.to_string())?;
     let spelling = Spelling::Pieces {
         replacements: vec![("▁".to_string(), " ".to_string())],
         byte_fallback: true,

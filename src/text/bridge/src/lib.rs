@@ -82,10 +82,7 @@ pub unsafe extern "C" fn fathom_tokenizer_piece(tokenizer: *const TextTokenizer,
 /// # Safety
 /// `tokenizer` must be alive and `piece` readable.
 #[no_mangle]
-pub unsafe extern "C" fn fathom_tokenizer_id(
-    tokenizer: *const TextTokenizer,
-    piece: Slice,
-) -> i64 {
+pub unsafe extern "C" fn fathom_tokenizer_id(tokenizer: *const TextTokenizer, piece: Slice) -> i64 {
     let id = piece.utf8().ok().and_then(|piece| (*tokenizer).id(piece));
     id.map_or(-1, i64::from)
 }

@@ -36,7 +36,8 @@ impl Spelling {
         for step in steps {
             match kind(step) {
                 "Replace" => {
-                    let pattern = step["pattern"]["String"].as_str().ok_or_else(|| unknown(step))?;
+                    let pattern =
+                        step["pattern"]["String"].as_str().ok_or_else(|| unknown(step))?;
                     let content = step["content"].as_str().ok_or_else(|| unknown(step))?;
                     replacements.push((pattern.to_string(), content.to_string()));
                 }

@@ -2,9 +2,7 @@
 //! not), the table of each token's bytes, and which tokens stand at the ends of a text.
 
 use serde_json::Value;
-use tokenizers::tokenizer::{
-    AddedVocabulary, Model, OffsetType, PreTokenizer, Tokenizer,
-};
+use tokenizers::tokenizer::{AddedVocabulary, Model, OffsetType, PreTokenizer, Tokenizer};
 
 use crate::spelling::Spelling;
 
@@ -24,7 +22,10 @@ pub struct Table {
 
 /// What `add_special_tokens` adds.
 pub enum Ends {
-    Tokens { first: Option<u32>, last: Option<u32> },
+    Tokens {
+        first: Option<u32>,
+        last: Option<u32>,
+    },
     /// Something more than BOS and EOS: the file's own post-processor does it.
     PostProcessor,
 }
@@ -122,12 +123,12 @@ impl TextTokenizer {
             Some((first, last)) => {
                 bos = bos.or(first);
                 eos = eos.or(last);
-                let chosen = |key: &str, token: Option<u32>, default: Option<u32>| {
-                    match config[key].as_bool() {
-                        Some(true) => token,
-                        Some(false) => None,
-                        None => default,
-                    }
+                let chosen = |key: &str, token: Option<u32>, default: Option<u32>| match config[key]
+                    .as_bool()
+                {
+                    Some(true) => token,
+                    Some(false) => None,
+                    None => default,
                 };
                 Ends::Tokens {
                     first: chosen("add_bos_token", bos, first),
