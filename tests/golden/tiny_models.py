@@ -117,10 +117,11 @@ def deepseek_moe(**changes):
     return config
 
 
-def yarn(mscale, mscale_all_dim, original=64, factor=8):
+def yarn(mscale, mscale_all_dim, original=64, factor=8, beta_fast=32, beta_slow=1):
+    # With so short an original context the real betas leave no frequency untouched; others do.
     return {
-        "beta_fast": 32,
-        "beta_slow": 1,
+        "beta_fast": beta_fast,
+        "beta_slow": beta_slow,
         "factor": factor,
         "mscale": mscale,
         "mscale_all_dim": mscale_all_dim,
@@ -240,11 +241,12 @@ MODELS = [
     TinyModel("deepseek_moe", deepseek_moe(num_hidden_layers=2), gguf=["f16"]),
     TinyModel("deepseek_moe_normalized", deepseek_moe(norm_topk_prob=True)),
     TinyModel("deepseek_v2_lite", deepseek_v2(num_hidden_layers=2), gguf=["mla_whole", "mla_split"]),
-    TinyModel("deepseek_v2_mscale", deepseek_v2(rope_scaling=yarn(1.2, 0.6), num_hidden_layers=2)),
+    TinyModel("deepseek_v2_mscale", deepseek_v2(rope_scaling=yarn(1.2, 0.6, beta_fast=2),
+                                                  num_hidden_layers=2)),
     TinyModel("deepseek_v2_groups", deepseek_v2(
         q_lora_rank=40, n_group=4, topk_group=2, n_routed_experts=16, moe_intermediate_size=16,
-        topk_method="group_limited_greedy", routed_scaling_factor=16.0, num_hidden_layers=2),
-        gguf=["mla_split"]),
+        topk_method="group_limited_greedy", routed_scaling_factor=16.0, num_hidden_layers=2,
+        rope_scaling=yarn(0.707, 0.707, beta_fast=2, beta_slow=0.5)), gguf=["mla_split"]),
     TinyModel("deepseek_v2_normalized", deepseek_v2(
         norm_topk_prob=True, routed_scaling_factor=4.0, rope_scaling=None, num_hidden_layers=2)),
     TinyModel("deepseek_v3", deepseek_v3(num_hidden_layers=2), gguf=["mla_whole", "mla_split"]),

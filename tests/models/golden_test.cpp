@@ -246,6 +246,23 @@ TEST_P(Golden, GivesLogitsOnlyOfTheRowsThatAskedForThem) {
   EXPECT_LE(difference(rows, std::span(all).last(width)).largest, 1e-5);
 }
 
+TEST(MtpLayer, IsRecognisedAndItsWeightsAreReachable) {
+  const auto checkpoint =
+      Checkpoint::open(fs::path(FATHOM_TEST_DATA) / "golden" / "models" / "deepseek_v3");
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  const ModelConfig& config = (*checkpoint)->config();
+  EXPECT_EQ(config.layers, 2);
+  EXPECT_EQ(config.mtp_layers, 1);
+  for (const char* name : {"enorm", "hnorm", "eh_proj", "embed_tokens", "shared_head.norm",
+                           "shared_head.head", "self_attn.kv_b_proj", "mlp.experts.15.up_proj"}) {
+    EXPECT_NE((*checkpoint)->find("model.layers.2." + std::string(name) + ".weight"), nullptr)
+        << name;
+  }
+  const Tensor* projection = (*checkpoint)->find("model.layers.2.eh_proj.weight");
+  ASSERT_NE(projection, nullptr);
+  EXPECT_EQ(projection->shape, (Shape{config.hidden_size, 2 * config.hidden_size}));
+}
+
 INSTANTIATE_TEST_SUITE_P(Checkpoints, Golden, testing::ValuesIn(find_cases()),
                          [](const auto& test) { return test.param.name; });
 
