@@ -52,7 +52,7 @@ inline std::string test_content(size_t size, uint32_t seed = 1) {
 class FakeHub {
  public:
   struct File {
-    std::string content;
+    std::string content = {};
     bool lfs = true;
     std::string etag = "";           // "": made from the content
     std::string listed_digest = "";  // "": the true one
@@ -91,6 +91,29 @@ class FakeHub {
 
   static constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
 
+  // What an honest server answers to a request for that file.
+  static HttpServer::Response content(const File& file, const HttpServer::Request& request) {
+    HttpServer::Response response{.body = file.content};
+    const std::string etag =
+        file.etag.empty() ? "\"" + sha256_of(file.content).substr(0, 16) + "\"" : file.etag;
+    response.headers["ETag"] = etag;
+    response.headers["Accept-Ranges"] = "bytes";
+    long long begin = 0;
+    long long end = 0;
+    const std::string condition = request.header("if-range");
+    if ((condition.empty() || condition == etag) &&
+        std::sscanf(request.header("range").c_str(), "bytes=%lld-%lld", &begin, &end) == 2) {
+      const auto size = static_cast<long long>(file.content.size());
+      if (begin >= size) return {.status = 416};
+      end = std::min(end, size - 1);
+      response.status = 206;
+      response.headers["Content-Range"] = fmt::format("bytes {}-{}/{}", begin, end, size);
+      response.body =
+          file.content.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin + 1));
+    }
+    return response;
+  }
+
  private:
   HttpServer::Response answer(const HttpServer::Request& request) {
     const std::lock_guard lock(mutex_);
@@ -127,28 +150,6 @@ class FakeHub {
       siblings.push_back(std::move(entry));
     }
     return nlohmann::json{{"id", "owner/name"}, {"sha", kCommit}, {"siblings", siblings}}.dump();
-  }
-
-  static HttpServer::Response content(const File& file, const HttpServer::Request& request) {
-    HttpServer::Response response{.body = file.content};
-    const std::string etag =
-        file.etag.empty() ? "\"" + sha256_of(file.content).substr(0, 16) + "\"" : file.etag;
-    response.headers["ETag"] = etag;
-    response.headers["Accept-Ranges"] = "bytes";
-    long long begin = 0;
-    long long end = 0;
-    const std::string condition = request.header("if-range");
-    if ((condition.empty() || condition == etag) &&
-        std::sscanf(request.header("range").c_str(), "bytes=%lld-%lld", &begin, &end) == 2) {
-      const auto size = static_cast<long long>(file.content.size());
-      if (begin >= size) return {.status = 416};
-      end = std::min(end, size - 1);
-      response.status = 206;
-      response.headers["Content-Range"] = fmt::format("bytes {}-{}/{}", begin, end, size);
-      response.body =
-          file.content.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin + 1));
-    }
-    return response;
   }
 
   mutable std::mutex mutex_;
