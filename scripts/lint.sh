@@ -14,7 +14,8 @@ if command -v shellcheck >/dev/null; then
 fi
 git ls-files -z '*.py' | xargs -0 -r -n1 python3 -c \
   'import ast, sys; ast.parse(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1])'
-note "sizes, shell scripts and Python parse"
+scripts/check_includes.py || die "includes go the wrong way, see above"
+note "sizes, scripts and the direction of includes"
 
 one_at_a_time build
 scripts/setup.sh build test sanitize lint
