@@ -1,0 +1,132 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "checkpoint/describe.h"
+
+namespace fathom {
+
+namespace {
+
+ModelInfo describe_engine(const Engine& engine) {
+  const ModelConfig& config = engine.checkpoint->config();
+  const CheckpointDescription facts = describe(*engine.checkpoint);
+  ModelInfo info;
+  info.name = config.model_name;
+  info.architecture = config.architecture;
+  info.tier = name(facts.tier);
+  info.kernels = engine.kernels->name();
+  info.parameters = facts.parameters;
+  info.active_parameters = facts.active_parameters;
+  info.context = config.context;
+  info.vocab_size = config.vocab_size;
+  info.weight_bytes = engine.model->weight_bytes();
+  info.cache_bytes_per_token = engine.model->cache_layout().bytes_per_token();
+  info.threads = engine.kernels->threads().size();
+  info.has_tokenizer = engine.tokenizer != nullptr;
+  info.has_chat_template = engine.chat_template != nullptr;
+  return info;
+}
+
+Status load_text(Engine& engine) {
+  const TextSource& source = engine.checkpoint->text();
+  if (!source.tokenizer_json.empty() || source.gguf) {
+    FATHOM_TRY(engine.tokenizer, Tokenizer::make(source));
+    if (engine.tokenizer->vocab_size() > engine.checkpoint->config().vocab_size) {
+      return fail(
+          "{}: the tokenizer has {} tokens and the model's vocabulary {}. They do not "
+          "belong together.",
+          engine.checkpoint->path().string(), engine.tokenizer->vocab_size(),
+          engine.checkpoint->config().vocab_size);
+    }
+  }
+  if (!source.chat_template.empty()) {
+    // A broken template still leaves bare prompts: the error waits for the first chat.
+    auto made = ChatTemplate::make(source.chat_template);
+    if (made) {
+      engine.chat_template = *std::move(made);
+    } else {
+      engine.chat_template_error = made.error().message;
+    }
+  }
+  engine.end_tokens = engine.checkpoint->generation().eos_tokens;
+  if (engine.tokenizer && engine.tokenizer->eos_token()) {
+    engine.end_tokens.push_back(*engine.tokenizer->eos_token());
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Engine>> Engine::load(const std::filesystem::path& path,
+                                             const LoadOptions& options) {
+  auto engine = std::make_shared<Engine>();
+  FATHOM_TRY(engine->checkpoint, Checkpoint::open(path));
+  FATHOM_CHECK(load_text(*engine));
+  const auto choice =
+      options.kernels == KernelSet::kReference ? KernelChoice::kReference : KernelChoice::kAuto;
+  engine->kernels = Kernels::make(choice, options.threads);
+  ModelLoadOptions load_options;
+  load_options.on_progress = options.on_progress;
+  FATHOM_TRY(engine->model,
+             LanguageModel::load(*engine->checkpoint, *engine->kernels, load_options));
+  engine->info = describe_engine(*engine);
+  return engine;
+}
+
+Result<const Tokenizer*> Engine::need_tokenizer() const {
+  if (tokenizer == nullptr) {
+    return fail(
+        "{} has no tokenizer, so it can only continue token ids. Put the model's "
+        "tokenizer.json beside its weights.",
+        checkpoint->path().string());
+  }
+  return tokenizer.get();
+}
+
+Result<std::string> Engine::render(const std::vector<Message>& messages,
+                                   bool add_generation_prompt) const {
+  FATHOM_TRY(const Tokenizer* words, need_tokenizer());
+  if (chat_template == nullptr) {
+    if (!chat_template_error.empty()) {
+      return fail("The chat template of {} cannot be read: {} Use a bare prompt (--raw).",
+                  checkpoint->path().string(), chat_template_error);
+    }
+    return fail(
+        "{} has no chat template: it is not made for conversation. Use a bare prompt "
+        "(--raw).",
+        checkpoint->path().string());
+  }
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const Message& message : messages) {
+    nlohmann::ordered_json entry = {{"role", message.role}, {"content", message.content}};
+    if (!message.reasoning_content.empty()) {
+      entry["reasoning_content"] = message.reasoning_content;
+    }
+    list.push_back(std::move(entry));
+  }
+  ChatTemplateInput input;
+  input.messages_json = list.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  input.add_generation_prompt = add_generation_prompt;
+  input.bos_text = words->bos_text();
+  input.eos_text = words->eos_text();
+  return chat_template->render(input);
+}
+
+bool Engine::ends_answer(int32_t token) const {
+  return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
+}
+
+Status Engine::check_tokens(std::span<const int32_t> tokens) const {
+  for (const int32_t token : tokens) {
+    if (token < 0 || token >= info.vocab_size) {
+      return fail("The token id {} is outside the vocabulary: ids go from 0 to {}.", token,
+                  info.vocab_size - 1);
+    }
+  }
+  return {};
+}
+
+}  // namespace fathom

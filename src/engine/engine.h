@@ -1,0 +1,51 @@
+// A model loaded with everything it needs to answer: the checkpoint it came from, kernels, weights,
+// and, where the checkpoint has them, a tokenizer and a chat template. Behind fathom::Model.
+//
+// All members are immutable after load() but the computation itself: hold `compute` around
+// LanguageModel::forward(), which belongs to one thread at a time.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "checkpoint/checkpoint.h"
+#include "fathom/fathom.h"
+#include "kernels/kernels.h"
+#include "models/model.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace fathom {
+
+struct Engine {
+  static Result<std::shared_ptr<Engine>> load(const std::filesystem::path& path,
+                                              const LoadOptions& options);
+
+  Result<const Tokenizer*> need_tokenizer() const;
+  Result<std::string> render(const std::vector<Message>& messages,
+                             bool add_generation_prompt) const;
+  bool ends_answer(int32_t token) const;
+  // Fails naming the first token id that is not in the vocabulary.
+  Status check_tokens(std::span<const int32_t> tokens) const;
+
+  std::unique_ptr<Checkpoint> checkpoint;
+  std::unique_ptr<Kernels> kernels;
+  std::unique_ptr<LanguageModel> model;
+  std::unique_ptr<Tokenizer> tokenizer;         // may be null
+  std::unique_ptr<ChatTemplate> chat_template;  // may be null
+  std::string chat_template_error;              // why it is null although the checkpoint has one
+  std::vector<int32_t> end_tokens;              // any of them ends an answer
+  ModelInfo info;
+  std::mutex compute;
+};
+
+// The public handle's body.
+struct Model::Impl {
+  std::shared_ptr<Engine> engine;
+};
+
+}  // namespace fathom

@@ -1,0 +1,235 @@
+// fathom::Session: one conversation with a model. Prefill in chunks, then one token at a time, both
+// through the same LanguageModel::forward(); what the cache already holds is not computed again.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "engine/answer_stream.h"
+#include "engine/engine.h"
+#include "engine/kv_cache.h"
+#include "engine/sampler.h"
+#include "fathom/fathom.h"
+
+namespace fathom {
+
+namespace {
+
+// Enough for most conversations; the cache takes memory only as it fills, but address space is
+// reserved at once.
+constexpr int64_t kDefaultContextLimit = 32768;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+AnswerStream::Reasoning reasoning_after(std::string_view prompt) {
+  while (!prompt.empty() && (prompt.back() == '\n' || prompt.back() == ' ')) {
+    prompt.remove_suffix(1);
+  }
+  return prompt.ends_with("<think>") ? AnswerStream::Reasoning::kHasBegun
+                                     : AnswerStream::Reasoning::kMayBegin;
+}
+
+}  // namespace
+
+std::string_view name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+  }
+  return "";
+}
+
+struct Session::Impl {
+  std::shared_ptr<Engine> engine;
+  int64_t context = 0;
+  std::optional<KvCache> cache;  // made with the first tokens
+  std::optional<CachedSequence> sequence;
+  Batch batch;  // of one sequence, kept for its memory
+
+  Status prepare();
+  Status check_prompt(std::span<const int32_t> prompt, const GenerateOptions& options) const;
+  Result<std::span<const float>> compute(std::span<const int32_t> tokens,
+                                         BatchSequence::Logits logits);
+  Result<int32_t> next_token(std::span<const int32_t> tokens, Sampler& sampler);
+  Result<std::span<const int32_t>> prefill(std::span<const int32_t> tokens, AnswerStream& stream);
+  Result<Answer> answer(std::span<const int32_t> prompt, const GenerateOptions& options,
+                        AnswerStream::Reasoning reasoning, const OnPiece& on_piece);
+};
+
+Session::Session(const Model& model, int64_t context) : impl_(std::make_unique<Impl>()) {
+  impl_->engine = model.impl()->engine;
+  const int64_t own = impl_->engine->info.context;
+  impl_->context = context > 0 ? context : std::min(own, kDefaultContextLimit);
+}
+
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+int64_t Session::context() const {
+  return impl_->context;
+}
+
+Status Session::Impl::prepare() {
+  if (cache) return {};
+  FATHOM_TRY(cache, KvCache::make(engine->model->cache_layout(), context));
+  sequence.emplace(*cache);
+  return {};
+}
+
+Status Session::Impl::check_prompt(std::span<const int32_t> prompt,
+                                   const GenerateOptions& options) const {
+  FATHOM_CHECK(validate(options.sampling));
+  if (prompt.empty()) return fail("The prompt is empty: there is nothing to continue.");
+  FATHOM_CHECK(engine->check_tokens(prompt));
+  const auto length = static_cast<int64_t>(prompt.size());
+  if (length >= context) {
+    return fail(
+        "The prompt has {} tokens and the context holds {}, with no room for an answer. "
+        "Shorten it or choose a larger context (--context; the model was made for {}).",
+        length, context, engine->info.context);
+  }
+  return {};
+}
+
+// Adds tokens (at most max_batch_tokens) to the sequence and computes them. The logits belong to
+// the model: the caller holds engine->compute until it is done with them.
+Result<std::span<const float>> Session::Impl::compute(std::span<const int32_t> tokens,
+                                                      BatchSequence::Logits logits) {
+  const int64_t position = sequence->length();
+  if (!sequence->append(tokens)) {
+    return fail("The context of {} tokens is full.", context);
+  }
+  batch.sequences.assign(
+      1, {.tokens = tokens, .position = position, .pages = sequence->pages(), .logits = logits});
+  const auto out = engine->model->forward(batch, cache->pool());
+  if (std::any_of(out.begin(), out.end(), [](float x) { return std::isnan(x); })) {
+    sequence->truncate(position);
+    return fail(
+        "{} computed logits that are not numbers: its weights are damaged or not meant "
+        "for this architecture.",
+        engine->checkpoint->path().string());
+  }
+  return out;
+}
+
+Result<int32_t> Session::Impl::next_token(std::span<const int32_t> tokens, Sampler& sampler) {
+  const std::lock_guard lock(engine->compute);
+  FATHOM_TRY(const std::span<const float> logits, compute(tokens, BatchSequence::Logits::kLast));
+  return sampler.sample(logits);
+}
+
+// Computes all of `tokens` but a last chunk, which it returns; nothing is left if the caller
+// cancelled. Other sessions may take their turn between two chunks.
+Result<std::span<const int32_t>> Session::Impl::prefill(std::span<const int32_t> tokens,
+                                                        AnswerStream& stream) {
+  const auto chunk = static_cast<size_t>(engine->model->max_batch_tokens());
+  while (tokens.size() > chunk && !stream.ended()) {
+    const std::lock_guard lock(engine->compute);
+    FATHOM_CHECK(compute(tokens.first(chunk), BatchSequence::Logits::kNone));
+    tokens = tokens.subspan(chunk);
+    stream.poll();
+  }
+  return tokens;
+}
+
+Result<Answer> Session::Impl::answer(std::span<const int32_t> prompt,
+                                     const GenerateOptions& options,
+                                     AnswerStream::Reasoning reasoning, const OnPiece& on_piece) {
+  const auto start = Clock::now();
+  FATHOM_CHECK(prepare());
+  FATHOM_CHECK(check_prompt(prompt, options));
+  Answer answer;
+  answer.prompt_tokens = static_cast<int64_t>(prompt.size());
+  const int64_t room = context - answer.prompt_tokens;
+  const int64_t limit = options.max_tokens < 0 ? room : std::min(options.max_tokens, room);
+  AnswerStream stream(engine->tokenizer.get(), options.stop, reasoning, on_piece);
+  Sampler sampler(options.sampling, prompt);
+  if (limit == 0) stream.finish(FinishReason::kLength);
+
+  // The last token is computed even if the cache has it, for its logits.
+  answer.cached_tokens = std::min(sequence->common_prefix(prompt), answer.prompt_tokens - 1);
+  sequence->truncate(answer.cached_tokens);
+  FATHOM_TRY(std::span<const int32_t> tokens,
+             prefill(prompt.subspan(static_cast<size_t>(answer.cached_tokens)), stream));
+
+  Clock::time_point first_token = start;
+  int32_t token = 0;
+  for (int64_t count = 0; !stream.ended();) {
+    FATHOM_TRY(token, next_token(tokens, sampler));
+    tokens = {&token, 1};
+    if (count == 0) {
+      first_token = Clock::now();
+      answer.time_to_first_token = seconds_since(start);
+    }
+    answer.decode_seconds = seconds_since(first_token);
+    if (options.stop_at_eos && engine->ends_answer(token)) {
+      stream.finish(FinishReason::kStop);
+      break;
+    }
+    stream.push(token);
+    if (++count == limit && !stream.ended()) stream.finish(FinishReason::kLength);
+  }
+  stream.collect(answer);
+  return answer;
+}
+
+Result<Answer> Session::complete(std::string_view prompt, const GenerateOptions& options,
+                                 const OnPiece& on_piece) {
+  FATHOM_TRY(const Tokenizer* tokenizer, impl_->engine->need_tokenizer());
+  FATHOM_TRY(std::vector<int32_t> tokens, tokenizer->encode(prompt, SpecialText::kPlain, true));
+  return impl_->answer(tokens, options, AnswerStream::Reasoning::kNone, on_piece);
+}
+
+Result<Answer> Session::chat(const std::vector<Message>& messages, const GenerateOptions& options,
+                             const OnPiece& on_piece) {
+  FATHOM_TRY(const std::string prompt, impl_->engine->render(messages, true));
+  FATHOM_TRY(const Tokenizer* tokenizer, impl_->engine->need_tokenizer());
+  // The template writes BOS itself.
+  FATHOM_TRY(std::vector<int32_t> tokens, tokenizer->encode(prompt, SpecialText::kParse, false));
+  return impl_->answer(tokens, options, reasoning_after(prompt), on_piece);
+}
+
+Result<Answer> Session::continue_tokens(const std::vector<int32_t>& prompt,
+                                        const GenerateOptions& options, const OnPiece& on_piece) {
+  return impl_->answer(prompt, options, AnswerStream::Reasoning::kNone, on_piece);
+}
+
+Result<std::vector<std::vector<float>>> Session::logits(const std::vector<int32_t>& tokens,
+                                                        bool all) {
+  FATHOM_CHECK(impl_->prepare());
+  if (tokens.empty()) return fail("There are no tokens to compute logits for.");
+  FATHOM_CHECK(impl_->engine->check_tokens(tokens));
+  if (static_cast<int64_t>(tokens.size()) > impl_->context) {
+    return fail("{} tokens do not fit into the context of {}.", tokens.size(), impl_->context);
+  }
+  const std::lock_guard lock(impl_->engine->compute);
+  impl_->sequence->truncate(0);
+  const auto vocab = static_cast<size_t>(impl_->engine->info.vocab_size);
+  const auto chunk = static_cast<size_t>(impl_->engine->model->max_batch_tokens());
+  std::vector<std::vector<float>> rows;
+  for (std::span<const int32_t> rest = tokens; !rest.empty();) {
+    const auto part = rest.first(std::min(chunk, rest.size()));
+    rest = rest.subspan(part.size());
+    const auto wanted = all            ? BatchSequence::Logits::kAll
+                        : rest.empty() ? BatchSequence::Logits::kLast
+                                       : BatchSequence::Logits::kNone;
+    FATHOM_TRY(const std::span<const float> out, impl_->compute(part, wanted));
+    for (size_t i = 0; i < out.size(); i += vocab) {
+      rows.emplace_back(out.begin() + static_cast<std::ptrdiff_t>(i),
+                        out.begin() + static_cast<std::ptrdiff_t>(i + vocab));
+    }
+  }
+  return rows;
+}
+
+}  // namespace fathom
