@@ -1,0 +1,99 @@
+#include "cli/generate_options.h"
+
+#include <CLI/CLI.hpp>
+#include <random>
+
+#include "engine/sampler.h"
+
+namespace fathom::cli {
+
+void add_generate_options(CLI::App& command, GenerateFlags& flags) {
+  add_model_option(command, flags.model);
+  command.add_option("--system", flags.system, "the system message")->type_name("TEXT");
+  command.add_flag("--raw", flags.raw,
+                   "continue the bare prompt, without the model's chat template");
+
+  command
+      .add_option("--temperature", flags.temperature,
+                  "0: always the most likely token; higher: more varied")
+      ->type_name("T");
+  command.add_option("--top-k", flags.top_k, "draw from the K most likely tokens; 0: from all")
+      ->type_name("K");
+  command
+      .add_option("--top-p", flags.top_p,
+                  "draw from the most likely tokens that together have probability P")
+      ->type_name("P");
+  command
+      .add_option("--min-p", flags.min_p,
+                  "leave out tokens less likely than P times the most likely one")
+      ->type_name("P");
+  command
+      .add_option("--repeat-penalty", flags.repeat_penalty,
+                  "make tokens less likely that were used lately; 1: off")
+      ->type_name("X");
+  command
+      .add_option("--presence-penalty", flags.presence_penalty,
+                  "subtract X from the logit of tokens in the answer")
+      ->type_name("X");
+  command
+      .add_option("--frequency-penalty", flags.frequency_penalty,
+                  "subtract X for each time that a token is in the answer")
+      ->type_name("X");
+  command.add_option("--seed", flags.seed, "equal seeds give equal answers")
+      ->type_name("N")
+      // CLI11 would wrap it around.
+      ->check([](const std::string& text) {
+        return text.starts_with('-') ? text + " is negative" : std::string();
+      });
+  command
+      .add_option("--stop", flags.stop, "end the answer before TEXT; may be given several times")
+      ->type_name("TEXT")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_option("--max-tokens", flags.max_tokens, "end the answer after N tokens")
+      ->type_name("N");
+
+  add_context_option(command, flags.model);
+  add_compute_options(command, flags.model);
+  command.add_flag("--hide-thinking", flags.hide_thinking,
+                   "do not show what a reasoning model thinks before its answer");
+  command.add_flag("--json", flags.json,
+                   "print one JSON object for each answer: text, tokens, timings, memory");
+  command.add_flag("--stats", flags.stats, "print speed and memory to standard error afterwards");
+}
+
+Status validate(const GenerateFlags& flags) {
+  FATHOM_CHECK(validate(flags.model));
+  if (flags.max_tokens && *flags.max_tokens < 1) {
+    return usage_error("--max-tokens is {}; it must be 1 or more.", *flags.max_tokens);
+  }
+  for (const auto& stop : flags.stop) {
+    if (stop.empty()) return usage_error("--stop is empty, which would end every answer.");
+  }
+  if (flags.raw && !flags.system.empty()) {
+    return usage_error("--system needs the chat template. Leave out --raw or --system.");
+  }
+  Status sampling = fathom::validate(generate_options(flags, {}).sampling);
+  if (!sampling) sampling.error().message = fmt::format("--{}.", sampling.error().message);
+  return sampling;
+}
+
+GenerateOptions generate_options(const GenerateFlags& flags, const SamplingOptions& recommended) {
+  GenerateOptions options;
+  SamplingOptions& s = options.sampling;
+  s = recommended;
+  s.temperature = flags.temperature.value_or(s.temperature);
+  s.top_k = flags.top_k.value_or(s.top_k);
+  s.top_p = flags.top_p.value_or(s.top_p);
+  s.min_p = flags.min_p.value_or(s.min_p);
+  s.repeat_penalty = flags.repeat_penalty.value_or(s.repeat_penalty);
+  s.presence_penalty = flags.presence_penalty.value_or(s.presence_penalty);
+  s.frequency_penalty = flags.frequency_penalty.value_or(s.frequency_penalty);
+  s.seed = flags.seed ? *flags.seed : std::random_device()();
+  options.max_tokens = flags.max_tokens.value_or(-1);
+  options.stop = flags.stop;
+  return options;
+}
+
+}  // namespace fathom::cli

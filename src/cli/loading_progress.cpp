@@ -1,0 +1,24 @@
+#include "cli/loading_progress.h"
+
+#include <fmt/format.h>
+
+#include "cli/terminal.h"
+
+namespace fathom::cli {
+
+LoadingProgress::LoadingProgress()
+    : start_(std::chrono::steady_clock::now()), terminal_(is_terminal(Stream::kError)) {}
+
+LoadingProgress::~LoadingProgress() {
+  if (shown_percent_ >= 0) note("\r\033[K");
+}
+
+void LoadingProgress::show(double fraction) {
+  if (!terminal_ || std::chrono::steady_clock::now() - start_ < std::chrono::seconds(1)) return;
+  const int percent = static_cast<int>(fraction * 100);
+  if (percent == shown_percent_) return;
+  shown_percent_ = percent;
+  note(fmt::format("\r\033[KLoading the model: {}%", percent));
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,84 @@
+#include "cli/model_options.h"
+
+#include <CLI/CLI.hpp>
+
+#include "cli/loading_progress.h"
+#include "hub/model_cache.h"
+
+namespace fathom::cli {
+namespace {
+
+constexpr int kMostThreads = 1024;
+constexpr int64_t kLongestContext = int64_t{1} << 24;
+
+}  // namespace
+
+void add_model_option(CLI::App& command, ModelOptions& options) {
+  command
+      .add_option("-m,--model", options.model,
+                  "a GGUF file, a Hugging Face checkpoint directory, or the name of a pulled "
+                  "model; the default model if left out")
+      ->type_name("MODEL");
+}
+
+void add_compute_options(CLI::App& command, ModelOptions& options) {
+  command.add_option("--threads", options.threads, "threads to compute with; 0: one for each core")
+      ->type_name("N");
+  command
+      .add_option("--kernels", options.kernels,
+                  "auto: the fastest for this CPU; reference: plain loops, slow and exact")
+      ->type_name("auto|reference");
+}
+
+void add_context_option(CLI::App& command, ModelOptions& options) {
+  command
+      .add_option("--context", options.context,
+                  "most tokens of prompt and answer together; 0: the model's own limit")
+      ->type_name("N");
+}
+
+Status take_positional_model(ModelOptions& options, const std::string& positional) {
+  if (positional.empty()) return {};
+  if (!options.model.empty()) {
+    return usage_error("The model is given twice: as {} and as -m {}.", positional, options.model);
+  }
+  options.model = positional;
+  return {};
+}
+
+Result<std::filesystem::path> find_model(const ModelOptions& options) {
+  FATHOM_TRY(const auto cache, hub::ModelCache::of_user());
+  return cache.resolve(options.model.empty() ? hub::kDefaultModelName : options.model);
+}
+
+Status validate(const ModelOptions& options) {
+  if (options.threads < 0 || options.threads > kMostThreads) {
+    return usage_error("--threads is {}; it must be 1 to {}, or 0 for one for each core.",
+                       options.threads, kMostThreads);
+  }
+  if (options.context < 0 || options.context > kLongestContext) {
+    return usage_error("--context is {}; it must be 1 to {} tokens, or 0 for the model's own.",
+                       options.context, kLongestContext);
+  }
+  FATHOM_CHECK(kernel_set(options));
+  return {};
+}
+
+Result<KernelSet> kernel_set(const ModelOptions& options) {
+  if (options.kernels == "auto") return KernelSet::kAuto;
+  if (options.kernels == "reference") return KernelSet::kReference;
+  return usage_error("--kernels is \"{}\"; it must be auto or reference.", options.kernels);
+}
+
+Result<Model> load_model(const ModelOptions& options) {
+  FATHOM_CHECK(validate(options));
+  LoadOptions load;
+  load.threads = options.threads;
+  FATHOM_TRY(load.kernels, kernel_set(options));
+  FATHOM_TRY(const auto path, find_model(options));
+  LoadingProgress progress;
+  load.on_progress = [&progress](double fraction) { progress.show(fraction); };
+  return Model::load(path.string(), load);
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,42 @@
+// The flags that say which model to use and how to compute: shared by every command.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "base/result.h"
+#include "fathom/fathom.h"
+
+namespace CLI {
+class App;
+}
+
+namespace fathom::cli {
+
+struct ModelOptions {
+  std::string model;             // as given; empty: the default model
+  std::string kernels = "auto";  // or "reference"
+  int threads = 0;               // 0: one for each core
+  int64_t context = 0;           // 0: the model's own
+};
+
+void add_model_option(CLI::App& command, ModelOptions& options);
+void add_compute_options(CLI::App& command, ModelOptions& options);
+void add_context_option(CLI::App& command, ModelOptions& options);
+
+// For commands that also take the model as their first argument: it may be given once.
+Status take_positional_model(ModelOptions& options, const std::string& positional);
+
+// A GGUF file or a checkpoint directory, from a path or a name in the cache.
+Result<std::filesystem::path> find_model(const ModelOptions& options);
+
+// Fails (kUsage) where a number makes no sense.
+Status validate(const ModelOptions& options);
+
+Result<KernelSet> kernel_set(const ModelOptions& options);
+
+// Finds and loads the model; on a terminal, shows progress when it takes more than a second.
+Result<Model> load_model(const ModelOptions& options);
+
+}  // namespace fathom::cli

@@ -1,0 +1,91 @@
+#include "cli/speed_test.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <numeric>
+#include <span>
+
+namespace fathom::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+int64_t pages_for(int64_t tokens) {
+  return (tokens + CachePool::kPageTokens - 1) / CachePool::kPageTokens;
+}
+
+}  // namespace
+
+std::vector<int32_t> SpeedTest::some_tokens(int64_t count) {
+  std::vector<int32_t> tokens(static_cast<size_t>(count));
+  const auto vocab = static_cast<uint64_t>(model_.config().vocab_size);
+  for (auto& token : tokens) token = static_cast<int32_t>(random_() % vocab);
+  return tokens;
+}
+
+void SpeedTest::fill(Sequence& sequence, int64_t tokens, BatchSequence::Logits logits,
+                     CachePool& pool) {
+  const auto text = some_tokens(tokens);
+  const auto chunk = static_cast<size_t>(model_.max_batch_tokens());
+  for (std::span<const int32_t> rest = text; !rest.empty();) {
+    const auto part = rest.first(std::min(chunk, rest.size()));
+    rest = rest.subspan(part.size());
+    Batch batch;
+    batch.sequences.push_back({.tokens = part,
+                               .position = sequence.length,
+                               .pages = sequence.pages,
+                               .logits = rest.empty() ? logits : BatchSequence::Logits::kNone});
+    model_.forward(batch, pool);
+    sequence.length += static_cast<int64_t>(part.size());
+  }
+}
+
+void SpeedTest::step(std::vector<Sequence>& sequences, CachePool& pool) {
+  const auto tokens = some_tokens(static_cast<int64_t>(sequences.size()));
+  Batch batch;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    batch.sequences.push_back({.tokens = std::span(tokens).subspan(i, 1),
+                               .position = sequences[i].length,
+                               .pages = sequences[i].pages,
+                               .logits = BatchSequence::Logits::kLast});
+    ++sequences[i].length;
+  }
+  model_.forward(batch, pool);
+}
+
+Result<double> SpeedTest::prefill(int64_t tokens, int repeats) {
+  FATHOM_TRY(CachePool pool, CachePool::make(model_.cache_layout(), pages_for(tokens)));
+  std::vector<int32_t> pages(static_cast<size_t>(pool.pages()));
+  std::iota(pages.begin(), pages.end(), 0);
+  double best = std::numeric_limits<double>::infinity();
+  for (int run = 0; run <= repeats; ++run) {
+    Sequence sequence{pages};
+    const auto start = Clock::now();
+    fill(sequence, tokens, BatchSequence::Logits::kLast, pool);
+    if (run > 0) best = std::min(best, seconds_since(start));
+  }
+  return static_cast<double>(tokens) / best;
+}
+
+Result<double> SpeedTest::decode(int64_t steps, int64_t batch, int64_t depth) {
+  const int64_t pages_each = pages_for(depth + 1 + steps);
+  FATHOM_TRY(CachePool pool, CachePool::make(model_.cache_layout(), batch * pages_each));
+  std::vector<Sequence> sequences(static_cast<size_t>(batch));
+  int32_t next_page = 0;
+  for (auto& sequence : sequences) {
+    sequence.pages.resize(static_cast<size_t>(pages_each));
+    for (auto& page : sequence.pages) page = next_page++;
+    fill(sequence, depth, BatchSequence::Logits::kNone, pool);
+  }
+  step(sequences, pool);  // warms up
+  const auto start = Clock::now();
+  for (int64_t i = 0; i < steps; ++i) step(sequences, pool);
+  return static_cast<double>(steps * batch) / seconds_since(start);
+}
+
+}  // namespace fathom::cli

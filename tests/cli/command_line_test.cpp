@@ -1,0 +1,189 @@
+// What holds for every command: exit codes, messages, and behaviour towards pipes and full disks.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "cli/process.h"
+#include "cli/tiny_model.h"
+
+namespace fathom::test {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+int lines(const std::string& text) {
+  return static_cast<int>(std::count(text.begin(), text.end(), '\n'));
+}
+
+TEST(CommandLine, HelpExplainsEveryCommandWithExamples) {
+  const Finished all = run({"--help"});
+  EXPECT_EQ(all.code, 0);
+  for (const char* command : {"run", "chat", "inspect", "tokenize", "logits", "bench", "pull"}) {
+    EXPECT_NE(all.out.find(command), std::string::npos) << command;
+    const Finished one = run({command, "--help"});
+    EXPECT_EQ(one.code, 0) << command;
+    EXPECT_NE(one.out.find("fathom " + std::string(command)), std::string::npos) << one.out;
+    EXPECT_EQ(one.err, "");
+  }
+}
+
+TEST(CommandLine, VersionIsOneLine) {
+  const Finished finished = run({"--version"});
+  EXPECT_EQ(finished.code, 0);
+  EXPECT_TRUE(finished.out.starts_with("fathom ")) << finished.out;
+  EXPECT_EQ(lines(finished.out), 1);
+}
+
+TEST(CommandLine, WithoutACommandItIsWrongUsage) {
+  const Finished finished = run({});
+  EXPECT_EQ(finished.code, 2);
+  EXPECT_EQ(finished.out, "");
+  EXPECT_NE(finished.err.find("run"), std::string::npos);
+}
+
+struct Wrong {
+  Arguments arguments;
+  std::string names;  // what the message must name
+};
+
+TEST(CommandLine, WrongUsageIsExitCodeTwoAndSaysWhatIsWrong) {
+  const std::string model = talking_model();
+  const std::vector<Wrong> wrong = {
+      {{"frobnicate"}, "frobnicate"},
+      {{"run", "--frobnicate", "hello"}, "--frobnicate"},
+      {{"run", "-m", model, "hello", "world"}, "world"},
+      {{"run", "-m"}, "--model"},
+      {{"run", "-m", model, ""}, "prompt"},
+      {{"run", "-m", model, "--threads", "-1", "x"}, "--threads"},
+      {{"run", "-m", model, "--threads", "1000000", "x"}, "--threads"},
+      {{"run", "-m", model, "--threads", "two", "x"}, "--threads"},
+      {{"run", "-m", model, "--threads", "2.5", "x"}, "--threads"},
+      {{"run", "-m", model, "--context", "-5", "x"}, "--context"},
+      {{"run", "-m", model, "--context", "99999999999", "x"}, "--context"},
+      {{"run", "-m", model, "--context", "9999999999999999999999", "x"}, "--context"},
+      {{"run", "-m", model, "--max-tokens", "0", "x"}, "--max-tokens"},
+      {{"run", "-m", model, "--temperature", "-1", "x"}, "--temperature"},
+      {{"run", "-m", model, "--temperature", "nan", "x"}, "--temperature"},
+      {{"run", "-m", model, "--temperature", "warm", "x"}, "--temperature"},
+      {{"run", "-m", model, "--top-k", "-1", "x"}, "--top-k"},
+      {{"run", "-m", model, "--top-p", "0", "x"}, "--top-p"},
+      {{"run", "-m", model, "--top-p", "1.5", "x"}, "--top-p"},
+      {{"run", "-m", model, "--min-p", "-0.1", "x"}, "--min-p"},
+      {{"run", "-m", model, "--repeat-penalty", "0", "x"}, "--repeat-penalty"},
+      {{"run", "-m", model, "--presence-penalty", "inf", "x"}, "--presence-penalty"},
+      {{"run", "-m", model, "--frequency-penalty", "nan", "x"}, "--frequency-penalty"},
+      {{"run", "-m", model, "--seed", "-1", "x"}, "--seed"},
+      {{"run", "-m", model, "--stop", "", "x"}, "--stop"},
+      {{"run", "-m", model, "--kernels", "cuda", "x"}, "--kernels"},
+      {{"run", "-m", model, "--raw", "--system", "Be brief.", "x"}, "--system"},
+      {{"logits", model}, "--tokens"},
+      {{"logits", model, "--tokens", ""}, "--tokens"},
+      {{"logits", model, "--tokens", "1,,2"}, "1,,2"},
+      {{"logits", model, "--tokens", "1,2,"}, "1,2,"},
+      {{"logits", model, "--tokens", "1;2"}, "1;2"},
+      {{"logits", model, "--tokens", "one"}, "one"},
+      {{"logits", model, "-m", model, "--tokens", "1"}, "twice"},
+      {{"inspect", model, "--context", "-1"}, "--context"},
+      {{"tokenize"}, "text"},
+      {{"tokenize", model}, "text"},
+      {{"tokenize", model, "x", "--special", "maybe"}, "--special"},
+      {{"bench", "-m", model, "--batch", "0"}, "--batch"},
+      {{"bench", "-m", model, "--batch", "1,x"}, "--batch"},
+      {{"bench", "-m", model, "--prefill", "0", "--decode", "0"}, "--decode"},
+      {{"bench", "-m", model, "--decode", "-1"}, "--decode"},
+  };
+  for (const auto& [arguments, names] : wrong) {
+    std::string command;
+    for (const auto& argument : arguments) command += argument + " ";
+    const Finished finished = run(arguments);
+    EXPECT_EQ(finished.code, 2) << command << "\n" << finished.err;
+    EXPECT_EQ(finished.out, "") << command;
+    EXPECT_TRUE(finished.err.starts_with("fathom: ")) << command << "\n" << finished.err;
+    EXPECT_NE(finished.err.find(names), std::string::npos) << command << "\n" << finished.err;
+    EXPECT_LE(lines(finished.err), 2) << finished.err;
+  }
+}
+
+TEST(CommandLine, AModelThatIsNotThereIsExitCodeOneForEveryCommand) {
+  const std::string missing = "/nonexistent/model.gguf";
+  const std::vector<Arguments> commands = {{"run", "-m", missing, "hello"},
+                                           {"chat", "-m", missing},
+                                           {"inspect", missing},
+                                           {"inspect", "-m", missing},
+                                           {"tokenize", missing, "hello"},
+                                           {"tokenize", "-m", missing, "hello"},
+                                           {"logits", missing, "--tokens", "1"},
+                                           {"bench", "-m", missing}};
+  for (const auto& arguments : commands) {
+    const Finished finished = run(arguments);
+    EXPECT_EQ(finished.code, 1) << arguments[0];
+    EXPECT_EQ(finished.out, "") << arguments[0];
+    EXPECT_NE(finished.err.find(missing), std::string::npos) << finished.err;
+  }
+}
+
+TEST(CommandLine, WithoutTheDefaultModelItSaysHowToGetIt) {
+  const TemporaryDirectory cache;
+  const Finished finished =
+      run({"run", "hello"}, {}, {.environment = {"XDG_CACHE_HOME=" + cache.path().string()}});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("fathom pull default"), std::string::npos) << finished.err;
+}
+
+TEST(CommandLine, AFileThatIsNoModelIsRefused) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "letter.gguf";
+  std::ofstream(path) << "Dear Sir or Madam, this is not a model. Yours, A. Nonymous";
+  const Finished finished = run({"inspect", path.string()});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("letter.gguf"), std::string::npos) << finished.err;
+}
+
+TEST(CommandLine, AnEmptyDirectoryIsRefused) {
+  const TemporaryDirectory directory;
+  const Finished finished = run({"inspect", directory.path().string()});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find(directory.path().string()), std::string::npos) << finished.err;
+}
+
+TEST(CommandLine, ADirectoryWithoutPermissionIsRefused) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may read every directory";
+  const TemporaryDirectory directory;
+  const auto closed = directory.path() / "closed";
+  std::filesystem::create_directory(closed);
+  ASSERT_EQ(::chmod(closed.c_str(), 0), 0);
+  const Finished finished = run({"inspect", closed.string()});
+  ASSERT_EQ(::chmod(closed.c_str(), 0700), 0);
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("ermission"), std::string::npos) << finished.err;
+}
+
+TEST(CommandLine, AFullDiskUnderTheOutputIsAnError) {
+  const std::string model = talking_model();
+  const std::vector<Arguments> commands = {{"--help"},
+                                           {"--version"},
+                                           {"inspect", model},
+                                           {"tokenize", model, "hello"},
+                                           {"logits", model, "--tokens", "1,2"},
+                                           {"run", "-m", model, "--max-tokens", "5", "hello"},
+                                           {"run", "-m", model, "--json", "hello"}};
+  for (const auto& arguments : commands) {
+    const Finished finished = run(arguments, {}, {.output_file = "/dev/full"});
+    EXPECT_EQ(finished.code, 1) << arguments[0];
+    EXPECT_NE(finished.err.find("No space left"), std::string::npos) << finished.err;
+  }
+}
+
+TEST(CommandLine, AReaderThatHasSeenEnoughEndsTheAnswerQuietly) {
+  Process process({"run", "-m", endless_model(), "--raw", "--temperature", "2", "hello"});
+  EXPECT_TRUE(process.wait_for("a"));
+  process.close_output();
+  const Finished finished = process.finish();
+  EXPECT_EQ(finished.code, 0);
+  EXPECT_EQ(finished.err, "");
+}
+
+}  // namespace
+}  // namespace fathom::test
