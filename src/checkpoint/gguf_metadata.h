@@ -2,8 +2,8 @@
 // lies in, decoded when asked for. The mapped file must outlive it. Immutable, any thread may read.
 //
 // A getter fails if the key is there with another type than asked for (files disagree on widths, so
-// any number serves for a float and any integer for an integer), and says which; a missing key is nullopt or
-// an empty list.
+// any number serves for a float and any integer for an integer), and says which; a missing key is
+// nullopt or an empty list.
 #pragma once
 
 #include <cstddef>

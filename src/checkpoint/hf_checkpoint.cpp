@@ -1,6 +1,5 @@
 #include "checkpoint/hf_checkpoint.h"
 
-#include <algorithm>
 #include <system_error>
 #include <utility>
 
@@ -53,11 +52,9 @@ class HfCheckpoint : public Checkpoint {
     const std::string source = path_.string();
     FATHOM_TRY(HfWeights weights, open_hf_weights(path_));
     files_ = std::move(weights.files);
-    tensors_ = split_fused_experts(std::move(weights.tensors));
-    std::ranges::sort(tensors_, {}, &Tensor::name);
-    const auto twin = std::ranges::adjacent_find(tensors_, {}, &Tensor::name);
-    if (twin != tensors_.end()) return fail("{}: the tensor {} occurs twice", source, twin->name);
-    FATHOM_CHECK(attach_block_scales(tensors_, owned_scales_, source));
+    FATHOM_TRY(HfTensors prepared, prepare_hf_tensors(std::move(weights.tensors), source));
+    tensors_ = std::move(prepared.tensors);
+    owned_scales_ = std::move(prepared.owned_scales);
     complete_config(config_, tensors_);
     return validate_tensors(config_, tensors_, source);
   }

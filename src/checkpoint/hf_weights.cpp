@@ -107,26 +107,6 @@ Status attach(Tensor& weight, const Tensor& scales, std::vector<std::vector<floa
   return {};
 }
 
-}  // namespace
-
-Result<HfWeights> open_hf_weights(const fs::path& directory) {
-  const fs::path single = directory / "model.safetensors";
-  const fs::path index = directory / "model.safetensors.index.json";
-  if (is_there(single)) {
-    HfWeights weights;
-    FATHOM_TRY(MappedFile file, MappedFile::open(single));
-    FATHOM_TRY(weights.tensors, parse_safetensors(file.bytes(), single.string()));
-    weights.files.push_back(std::move(file));
-    return weights;
-  }
-  if (is_there(index)) return open_shards(directory, index);
-  const bool has_pickle = is_there(directory / "pytorch_model.bin") ||
-                          is_there(directory / "pytorch_model.bin.index.json");
-  return fail(
-      "{} has neither model.safetensors nor model.safetensors.index.json{}", directory.string(),
-      has_pickle ? ": its pytorch_model.bin is not supported, convert it to safetensors" : "");
-}
-
 std::vector<Tensor> split_fused_experts(std::vector<Tensor> tensors) {
   constexpr std::string_view kGateUp = ".mlp.experts.gate_up_proj";
   constexpr std::string_view kDown = ".mlp.experts.down_proj";
@@ -168,6 +148,38 @@ Status attach_block_scales(std::vector<Tensor>& sorted, std::vector<std::vector<
     if (checked <= kMaxScaleBytesChecked) FATHOM_CHECK(check_finite_scales(*scales));
   }
   return {};
+}
+
+}  // namespace
+
+Result<HfWeights> open_hf_weights(const fs::path& directory) {
+  const fs::path single = directory / "model.safetensors";
+  const fs::path index = directory / "model.safetensors.index.json";
+  if (is_there(single)) {
+    HfWeights weights;
+    FATHOM_TRY(MappedFile file, MappedFile::open(single));
+    FATHOM_TRY(weights.tensors, parse_safetensors(file.bytes(), single.string()));
+    weights.files.push_back(std::move(file));
+    return weights;
+  }
+  if (is_there(index)) return open_shards(directory, index);
+  const bool has_pickle = is_there(directory / "pytorch_model.bin") ||
+                          is_there(directory / "pytorch_model.bin.index.json");
+  return fail(
+      "{} has neither model.safetensors nor model.safetensors.index.json{}", directory.string(),
+      has_pickle ? ": its pytorch_model.bin is not supported, convert it to safetensors" : "");
+}
+
+Result<HfTensors> prepare_hf_tensors(std::vector<Tensor> tensors, const std::string& source) {
+  HfTensors result;
+  result.tensors = split_fused_experts(std::move(tensors));
+  std::ranges::sort(result.tensors, {}, &Tensor::name);
+  const auto twin = std::ranges::adjacent_find(result.tensors, {}, &Tensor::name);
+  if (twin != result.tensors.end()) {
+    return fail("{}: the tensor {} occurs twice", source, twin->name);
+  }
+  FATHOM_CHECK(attach_block_scales(result.tensors, result.owned_scales, source));
+  return result;
 }
 
 }  // namespace fathom

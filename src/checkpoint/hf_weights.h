@@ -20,12 +20,14 @@ struct HfWeights {
 // Maps model.safetensors, or the shards that model.safetensors.index.json names.
 Result<HfWeights> open_hf_weights(const std::filesystem::path& directory);
 
-// model.layers.L.mlp.experts.{gate_up,down}_proj, [experts, rows, cols], one tensor an expert.
-std::vector<Tensor> split_fused_experts(std::vector<Tensor> tensors);
+struct HfTensors {
+  std::vector<Tensor> tensors;  // sorted by name
+  // Scales that the file does not align for float; block_scales may point here.
+  std::vector<std::vector<float>> owned_scales;
+};
 
-// Points block_scales of each F8E4M3 tensor X to X_scale_inv. Tensors sorted by name. Scales that
-// are not aligned for float are copied into `owned`.
-Status attach_block_scales(std::vector<Tensor>& sorted, std::vector<std::vector<float>>& owned,
-                           const std::string& source);
+// Cuts fused experts (model.layers.L.mlp.experts.{gate_up,down}_proj, [experts, rows, cols]) into
+// one tensor each, and points block_scales of each F8E4M3 tensor X to X_scale_inv.
+Result<HfTensors> prepare_hf_tensors(std::vector<Tensor> tensors, const std::string& source);
 
 }  // namespace fathom

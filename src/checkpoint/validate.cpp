@@ -62,7 +62,6 @@ Status validate_rope(const ModelConfig& config, std::string_view source) {
 
 Status validate_moe(const ModelConfig& config, std::string_view source) {
   const MoeConfig& moe = config.moe;
-  FATHOM_CHECK(check_range(source, "the number of experts", moe.experts, 1, kMaxExperts));
   FATHOM_CHECK(check_range(source, "the number of experts per token", moe.experts_per_token, 1,
                            moe.experts));
   FATHOM_CHECK(
@@ -287,6 +286,7 @@ Status validate_config(const ModelConfig& config, std::string_view source) {
   FATHOM_CHECK(check_range(source, "the head size", config.head_dim, 1, kMaxSize));
   FATHOM_CHECK(check_range(source, "the context length", config.context, 1, kMaxSize));
   FATHOM_CHECK(check_range(source, "the number of MTP layers", config.mtp_layers, 0, kMaxLayers));
+  FATHOM_CHECK(check_range(source, "the number of experts", config.moe.experts, 0, kMaxExperts));
   const bool has_dense_layers =
       !config.is_moe() || config.moe.first_dense_layers > 0 || config.moe.layer_frequency > 1;
   FATHOM_CHECK(check_range(source, "the intermediate size", config.intermediate_size,
