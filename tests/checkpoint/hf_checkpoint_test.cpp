@@ -114,9 +114,13 @@ TEST(HfCheckpoint, RejectsADirectoryWithoutPermission) {
   const uid_t user = ::geteuid();
   constexpr uid_t kNobody = 65534;
   // Root may read everything: be somebody else for a moment.
-  if (user == 0) ASSERT_EQ(::seteuid(kNobody), 0);
+  if (user == 0) {
+    ASSERT_EQ(::seteuid(kNobody), 0);
+  }
   const auto checkpoint = Checkpoint::open(directory.path());
-  if (user == 0) ASSERT_EQ(::seteuid(user), 0);
+  if (user == 0) {
+    ASSERT_EQ(::seteuid(user), 0);
+  }
   expect_error(checkpoint, {directory.path().string(), "denied"});
 }
 
