@@ -23,9 +23,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr JsonLimits kIndexLimits{64U << 20, 2'000'000};
-// Checking scales reads them: bounded, so that opening stays quick whatever the size of the model.
-// What is left out here is checked when a weight is packed.
-constexpr int64_t kMaxScaleBytesChecked = 16 << 20;
+// Scales are spread over the whole checkpoint, and reading one costs a disk access. So opening
+// looks at them only in small checkpoints; the others' are checked when a weight is packed.
+constexpr int64_t kMaxScaleBytesChecked = 1 << 20;
 
 using WeightMap = std::map<std::string, std::vector<std::string>>;  // tensors of each file
 
@@ -138,15 +138,18 @@ std::vector<Tensor> split_fused_experts(std::vector<Tensor> tensors) {
 
 Status attach_block_scales(std::vector<Tensor>& sorted, std::vector<std::vector<float>>& owned,
                            const std::string& source) {
-  int64_t checked = 0;
+  std::vector<const Tensor*> attached;
+  int64_t bytes = 0;
   for (Tensor& weight : sorted) {
     if (weight.dtype != DType::kF8E4M3) continue;
     const Tensor* scales = find_tensor(sorted, weight.name + "_scale_inv");
     if (scales == nullptr) continue;  // validate_tensors() says so where the weight is needed
     FATHOM_CHECK(attach(weight, *scales, owned, source));
-    checked += scales->bytes;
-    if (checked <= kMaxScaleBytesChecked) FATHOM_CHECK(check_finite_scales(*scales));
+    attached.push_back(scales);
+    bytes += scales->bytes;
   }
+  if (bytes > kMaxScaleBytesChecked) return {};
+  for (const Tensor* scales : attached) FATHOM_CHECK(check_finite_scales(*scales));
   return {};
 }
 

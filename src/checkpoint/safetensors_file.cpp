@@ -14,7 +14,7 @@ namespace fathom {
 namespace {
 
 constexpr uint64_t kMaxHeader = 100'000'000;
-constexpr size_t kMaxHeaderValues = 4'000'000;
+constexpr size_t kMaxHeaderValues = 2'000'000;
 constexpr size_t kMaxNameLength = 512;
 
 struct NamedType {
