@@ -1,6 +1,7 @@
 #include "cli/terminal.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,10 +14,17 @@ namespace {
 
 int output_error = 0;  // errno of the first failed write
 volatile std::sig_atomic_t interrupts = 0;
+// Holds a byte for each interrupt: waiting for a line watches it too, so that a Ctrl-C just before
+// the wait, or one that another thread receives, still ends it.
+int interrupt_pipe[2] = {-1, -1};
 
 void on_interrupt(int) {
+  const int saved_errno = errno;
   interrupts = interrupts + 1;
   if (interrupts >= 3) _exit(kInterruptedExitCode);
+  // A full pipe has bytes enough.
+  [[maybe_unused]] const ssize_t written = ::write(interrupt_pipe[1], "!", 1);
+  errno = saved_errno;
 }
 
 // 0, or errno.
@@ -84,11 +92,12 @@ Result<std::string> read_input() {
 }
 
 InterruptScope::InterruptScope() {
-  interrupts = 0;
+  if (interrupt_pipe[0] < 0 && ::pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) != 0) std::abort();
+  clear();
   struct sigaction action = {};
   action.sa_handler = on_interrupt;
   ::sigemptyset(&action.sa_mask);
-  action.sa_flags = 0;  // without SA_RESTART: waiting for a line ends
+  action.sa_flags = SA_RESTART;
   ::sigaction(SIGINT, &action, &before_);
 }
 
@@ -102,6 +111,9 @@ bool InterruptScope::requested() const {
 
 void InterruptScope::clear() {
   interrupts = 0;
+  char block[16];
+  while (::read(interrupt_pipe[0], block, sizeof block) > 0) {
+  }
 }
 
 LineReader::Event LineReader::next(std::string& line) {
@@ -118,17 +130,20 @@ LineReader::Event LineReader::next(std::string& line) {
       line = std::exchange(buffer_, {});
       return Event::kLine;
     }
+    pollfd sources[] = {{STDIN_FILENO, POLLIN, 0}, {interrupt_pipe[0], POLLIN, 0}};
+    if (::poll(sources, 2, -1) < 0 && errno != EINTR) std::abort();
+    if (interrupts > 0) {
+      buffer_.clear();
+      return Event::kInterrupt;
+    }
+    if (sources[0].revents == 0) continue;
     char block[4096];
     const ssize_t got = ::read(STDIN_FILENO, block, sizeof block);
     if (got > 0) {
       buffer_.append(block, static_cast<size_t>(got));
     } else if (got == 0) {
       end_ = true;
-    } else if (errno == EINTR) {
-      if (interrupts == 0) continue;
-      buffer_.clear();
-      return Event::kInterrupt;
-    } else {
+    } else if (errno != EINTR) {
       status_ = fail("Cannot read the standard input: {}.", std::strerror(errno));
       end_ = true;
     }

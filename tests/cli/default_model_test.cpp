@@ -26,8 +26,9 @@ class DefaultModel : public testing::Test {
 };
 
 TEST_F(DefaultModel, KnowsTheCapitalOfFrance) {
+  // The shorter question's first word is a near-tie in F32 already (logits 0.08 apart).
   const Finished finished = run({"run", "--temperature", "0", "--max-tokens", "40", "--stats",
-                                 "What is the capital of France?"},
+                                 "What is the capital of France, and what is it known for?"},
                                 {}, options_);
   EXPECT_EQ(finished.code, 0) << finished.err;
   EXPECT_NE(finished.out.find("Paris"), std::string::npos) << finished.out;

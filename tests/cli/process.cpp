@@ -32,9 +32,12 @@ void close_once(int& descriptor) {
 Process::Process(const std::vector<std::string>& arguments, const Options& options) {
   // A test that writes to a process that has ended must not end with it.
   ::signal(SIGPIPE, SIG_IGN);
-  std::vector<std::string> environment = {"PATH=/usr/bin:/bin", "HOME=/nonexistent", "TERM=xterm",
-                                          "XDG_CACHE_HOME=/nonexistent"};
-  environment.insert(environment.end(), options.environment.begin(), options.environment.end());
+  // The first of two with one name counts.
+  std::vector<std::string> environment = options.environment;
+  for (const char* entry :
+       {"PATH=/usr/bin:/bin", "HOME=/nonexistent", "TERM=xterm", "XDG_CACHE_HOME=/nonexistent"}) {
+    environment.emplace_back(entry);
+  }
 
   int child_input = -1;
   int child_output = -1;
