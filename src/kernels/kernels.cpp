@@ -6,12 +6,15 @@
 
 namespace fathom {
 
+const VectorOps* best_ops() {
+  if (cpu_has_avx512_vnni() && avx512_ops() != nullptr) return avx512_ops();
+  if (cpu_has_avx2()) return avx2_ops();
+  return nullptr;
+}
+
 std::unique_ptr<Kernels> Kernels::make(KernelChoice choice, int threads) {
-  if (choice == KernelChoice::kAuto) {
-    if (cpu_has_avx2() && avx2_ops() != nullptr) {
-      return std::make_unique<PackedKernels>(*avx2_ops(), threads);
-    }
-  }
+  const VectorOps* ops = choice == KernelChoice::kAuto ? best_ops() : nullptr;
+  if (ops != nullptr) return std::make_unique<PackedKernels>(*ops, threads);
   return std::make_unique<ReferenceKernels>(threads);
 }
 

@@ -89,11 +89,18 @@ struct VectorOps {
   void (*swiglu)(const float* gate, const float* up, int64_t cols, float* out);
   void (*add)(float* x, const float* y, int64_t cols);
   void (*add_scaled)(const float* x, float scale, int64_t cols, float* out);
+
+  // Arithmetic alone, to measure its peak; return the operations done.
+  int64_t (*burn_codes)(int64_t iterations);
+  int64_t (*burn_floats)(int64_t iterations);
 };
 
 // Null where the compiler cannot make them. Whether the CPU can run them is cpu_features.h's
 // business.
 const VectorOps* avx2_ops();
 const VectorOps* avx512_ops();
+
+// The best of them that this CPU can run, or null.
+const VectorOps* best_ops();
 
 }  // namespace fathom

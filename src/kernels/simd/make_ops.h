@@ -4,6 +4,7 @@
 #include "kernels/packed/vector_ops.h"
 #include "kernels/simd/attention.h"
 #include "kernels/simd/elementwise.h"
+#include "kernels/simd/limits.h"
 #include "kernels/simd/matmul_table.h"
 
 namespace fathom::FATHOM_SIMD_NAMESPACE {
@@ -24,7 +25,9 @@ inline constexpr VectorOps make_ops(const char* name) {
           .rope = rope,
           .swiglu = swiglu,
           .add = add_row,
-          .add_scaled = add_scaled};
+          .add_scaled = add_scaled,
+          .burn_codes = burn_codes,
+          .burn_floats = burn_floats};
 }
 
 }  // namespace fathom::FATHOM_SIMD_NAMESPACE

@@ -1,0 +1,49 @@
+// Loops that do nothing but arithmetic: what this machine could reach at best.
+#pragma once
+
+#include "kernels/simd/code_matmul.h"
+#include "kernels/simd/unroll.h"
+
+namespace fathom::FATHOM_SIMD_NAMESPACE {
+
+inline constexpr int kChains = 12;  // independent sums, to hide latency
+
+// The product-and-add step of 4-bit codes. Returns operations done (a multiplication and an
+// addition are two).
+inline int64_t burn_codes(int64_t iterations) {
+  static constexpr unsigned char kThrees[4] = {3, 3, 3, 3};
+  I codes = broadcast4(kThrees);
+  Dot<4> sums[kChains];
+  FATHOM_UNROLL
+  for (int i = 0; i < kChains; ++i) sums[i].template step<0>(codes, codes);
+  for (int64_t n = 0; n < iterations; ++n) {
+    FATHOM_UNROLL
+    for (int i = 0; i < kChains; ++i) {
+      asm volatile("" : "+x"(codes));
+      sums[i].template step<1>(codes, codes);
+    }
+  }
+  FATHOM_UNROLL
+  for (int i = 0; i < kChains; ++i) {
+    const F used = sums[i].template done<1>();
+    asm volatile("" ::"x"(used));
+  }
+  return iterations * kChains * kLanes * 4 * 2;
+}
+
+inline int64_t burn_floats(int64_t iterations) {
+  F factor = set1(1.0F);
+  F sums[kChains];
+  FATHOM_UNROLL
+  for (int i = 0; i < kChains; ++i) sums[i] = zero();
+  for (int64_t n = 0; n < iterations; ++n) {
+    asm volatile("" : "+x"(factor));
+    FATHOM_UNROLL
+    for (int i = 0; i < kChains; ++i) sums[i] = fma(factor, factor, sums[i]);
+  }
+  FATHOM_UNROLL
+  for (int i = 0; i < kChains; ++i) asm volatile("" ::"x"(sums[i]));
+  return iterations * kChains * kLanes * 2;
+}
+
+}  // namespace fathom::FATHOM_SIMD_NAMESPACE
