@@ -15,6 +15,8 @@ using I = __m256i;
 inline constexpr int kLanes = 8;
 inline constexpr bool kUnsigned8 = false;
 inline constexpr int kCodeRows = 4;       // eight code vectors, four sums: what 16 registers allow
+inline constexpr bool kExpand = true;     // for many rows: simd/expanded_matmul.h
+inline constexpr int kWideRows = 4;       // by two panels: eight sums; the totals live in L1
 inline constexpr int kFloatRows = 6;      // twelve sums
 inline constexpr int kAttentionRows = 3;  // by four tokens or vectors: twelve sums
 
@@ -146,6 +148,9 @@ inline void prefetch(const void* p) {
 inline I load_codes(const void* p) {
   return _mm256_loadu_si256(static_cast<const I*>(p));
 }
+inline void store_codes(void* p, I v) {
+  _mm256_storeu_si256(static_cast<I*>(p), v);
+}
 inline I bits_or(I a, I b) {
   return _mm256_or_si256(a, b);
 }
@@ -162,6 +167,11 @@ inline I broadcast4(const void* p) {
   int value;
   __builtin_memcpy(&value, p, sizeof value);
   return _mm256_set1_epi32(value);
+}
+
+// Keeps the compiler from regrouping a sum into a tree, whose parts would not fit the registers.
+inline void in_order(I& v) {
+  asm("" : "+x"(v));
 }
 
 // Running sums of code * activation, four products to a lane. maddubs adds pairs of products in
@@ -183,6 +193,7 @@ struct Dot {
       product = _mm256_maddubs_epi16(codes, x);
     }
     pairs = kStep % kSteps == 0 ? product : _mm256_add_epi16(pairs, product);
+    in_order(pairs);
     if constexpr (kStep % kSteps == kSteps - 1) widen<kStep / kSteps == 0>();
   }
   // After `kCount` steps.
@@ -197,6 +208,7 @@ struct Dot {
   void widen() {
     const I wide = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
     total = kFirst ? wide : _mm256_add_epi32(total, wide);
+    in_order(total);
   }
 };
 

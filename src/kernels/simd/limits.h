@@ -6,7 +6,8 @@
 
 namespace fathom::FATHOM_SIMD_NAMESPACE {
 
-inline constexpr int kChains = 12;  // independent sums, to hide latency
+inline constexpr int kChains = 8;  // independent sums: enough to hide latency, few enough for 16
+                                   // registers
 
 // The product-and-add step of 4-bit codes. Returns operations done (a multiplication and an
 // addition are two).
@@ -37,9 +38,11 @@ inline int64_t burn_floats(int64_t iterations) {
   FATHOM_UNROLL
   for (int i = 0; i < kChains; ++i) sums[i] = zero();
   for (int64_t n = 0; n < iterations; ++n) {
-    asm volatile("" : "+x"(factor));
     FATHOM_UNROLL
-    for (int i = 0; i < kChains; ++i) sums[i] = fma(factor, factor, sums[i]);
+    for (int i = 0; i < kChains; ++i) {
+      asm volatile("" : "+x"(factor));
+      sums[i] = fma(factor, factor, sums[i]);
+    }
   }
   FATHOM_UNROLL
   for (int i = 0; i < kChains; ++i) asm volatile("" ::"x"(sums[i]));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/simd/code_matmul.h"
+#include "kernels/simd/expanded_matmul.h"
 #include "kernels/simd/float_matmul.h"
 #include "tensor/dtype.h"
 
@@ -19,6 +20,17 @@ using Q4KCodes = Codes<4, 32, true, true>;
 using Q5KCodes = Codes<5, 32, true, true>;
 using Q6KCodes = Codes<6, 16, false, true, true>;
 
+// Unpacking to a buffer pays from about this many rows.
+inline constexpr int64_t kExpandFrom = 4;
+
+template <class Format>
+inline void matmul_codes_of(const MatmulTile& tile) {
+  if constexpr (kExpand) {
+    if (tile.rows >= kExpandFrom) return matmul_expanded<Format>(tile);
+  }
+  matmul_codes<Format>(tile);
+}
+
 inline void matmul(int dtype, const MatmulTile& tile) {
   switch (static_cast<DType>(dtype)) {
     case DType::kF32:
@@ -30,25 +42,25 @@ inline void matmul(int dtype, const MatmulTile& tile) {
     case DType::kF8E4M3:
       return matmul_floats<FloatType::kF8>(tile);
     case DType::kQ4_0:
-      return matmul_codes<Q4_0Codes>(tile);
+      return matmul_codes_of<Q4_0Codes>(tile);
     case DType::kQ4_1:
-      return matmul_codes<Q4_1Codes>(tile);
+      return matmul_codes_of<Q4_1Codes>(tile);
     case DType::kQ5_0:
-      return matmul_codes<Q5_0Codes>(tile);
+      return matmul_codes_of<Q5_0Codes>(tile);
     case DType::kQ5_1:
-      return matmul_codes<Q5_1Codes>(tile);
+      return matmul_codes_of<Q5_1Codes>(tile);
     case DType::kQ8_0:
-      return matmul_codes<Q8_0Codes>(tile);
+      return matmul_codes_of<Q8_0Codes>(tile);
     case DType::kQ2_K:
-      return matmul_codes<Q2KCodes>(tile);
+      return matmul_codes_of<Q2KCodes>(tile);
     case DType::kQ3_K:
-      return matmul_codes<Q3KCodes>(tile);
+      return matmul_codes_of<Q3KCodes>(tile);
     case DType::kQ4_K:
-      return matmul_codes<Q4KCodes>(tile);
+      return matmul_codes_of<Q4KCodes>(tile);
     case DType::kQ5_K:
-      return matmul_codes<Q5KCodes>(tile);
+      return matmul_codes_of<Q5KCodes>(tile);
     case DType::kQ6_K:
-      return matmul_codes<Q6KCodes>(tile);
+      return matmul_codes_of<Q6KCodes>(tile);
     default:
       return;  // pack() accepts no other type
   }

@@ -1,0 +1,164 @@
+// Products of packed codes with many rows, for instruction sets with few registers. Two panels'
+// codes and scales of a stretch of K are unpacked once to a buffer in L1 and used by all rows of
+// the tile, a few at a time, so that a weight vector serves kWideRows rows and an activation
+// serves two panels. The sums are those of code_matmul.h, bit by bit.
+#pragma once
+
+#include "kernels/simd/code_matmul.h"
+#include "kernels/simd/unroll.h"
+
+namespace fathom::FATHOM_SIMD_NAMESPACE {
+
+inline constexpr int kStretchBlocks = 16;  // of 32: with a row's share, a third of L1
+inline constexpr int kPair = 2;
+inline constexpr int64_t kWideTile = 128;  // rows of a tile at most
+
+template <class Format>
+struct alignas(64) Stretch {
+  unsigned char codes[kStretchBlocks][8][kPair][4 * kLanes];
+  float scale[kStretchBlocks][Format::kGroups][kPair][kLanes];
+  float minimum[Format::kMinimum ? kStretchBlocks : 1][Format::kGroups][kPair][kLanes];
+};
+
+template <class Format>
+inline void expand(const std::byte* codes, Scales<Format>& scales, int blocks, int member,
+                   Stretch<Format>& to) {
+  constexpr int kBlockBytes = Format::kVectors * 4 * kLanes;
+  for (int b = 0; b < blocks; ++b) {
+    if constexpr (Format::kSuper) {
+      if (b % Format::kBlocksEach == 0) scales.next_super();
+    }
+    I w[8];
+    unpack<Format>(codes + b * kBlockBytes, w);
+    FATHOM_UNROLL
+    for (int j = 0; j < 8; ++j) store_codes(to.codes[b][j][member], w[j]);
+    scales.next_block();
+    FATHOM_UNROLL
+    for (int g = 0; g < Format::kGroups; ++g) {
+      store(to.scale[b][g][member], scales.scale[g]);
+      if constexpr (Format::kMinimum) store(to.minimum[b][g][member], scales.minimum[g]);
+    }
+  }
+}
+
+template <class Format, int kRows, int kStep, int kEnd>
+[[gnu::always_inline]] inline void steps(const unsigned char (*codes)[kPair][4 * kLanes],
+                                         const std::byte* const (&x)[kRows], int64_t code_at,
+                                         Dot<Format::kBits> (&dot)[kRows][kPair]) {
+  if constexpr (kStep < kEnd) {
+    constexpr int kVector = kStep;
+    constexpr int kInGroup = kStep % (Format::kGroup / 4);
+    const I first = load_codes(codes[kVector][0]);
+    const I second = load_codes(codes[kVector][1]);
+    FATHOM_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const I broadcast = broadcast4(x[r] + code_at + 4 * kVector);
+      dot[r][0].template step<kInGroup>(first, broadcast);
+      dot[r][1].template step<kInGroup>(second, broadcast);
+    }
+    steps<Format, kRows, kStep + 1, kEnd>(codes, x, code_at, dot);
+  }
+}
+
+template <class Format, int kRows, int kGroup>
+[[gnu::always_inline]] inline void add_groups(const Stretch<Format>& stretch, int b,
+                                              const std::byte* const (&x)[kRows], int64_t code_at,
+                                              int64_t entry_at, F (&acc)[kRows][kPair]) {
+  constexpr int kSteps = Format::kGroup / 4;
+  Dot<Format::kBits> dot[kRows][kPair];
+  steps<Format, kRows, kGroup * kSteps, (kGroup + 1) * kSteps>(stretch.codes[b], x, code_at, dot);
+  FATHOM_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    const auto* entry = reinterpret_cast<const float*>(x[r] + entry_at);
+    const F scale = set1(entry[0]);
+    const F sum = set1(entry[1 + kGroup]);
+    FATHOM_UNROLL
+    for (int p = 0; p < kPair; ++p) {
+      const F product = dot[r][p].template done<kSteps>();
+      const F weight_scale = load(stretch.scale[b][kGroup][p]);
+      if constexpr (Format::kShift) {
+        acc[r][p] = fma(fma(product, scale, sum), weight_scale, acc[r][p]);
+      } else {
+        acc[r][p] = fma(mul(product, scale), weight_scale, acc[r][p]);
+        if constexpr (Format::kMinimum) {
+          acc[r][p] = fma(sum, load(stretch.minimum[b][kGroup][p]), acc[r][p]);
+        }
+      }
+    }
+  }
+}
+
+// Adds a stretch's products to the sums of kRows rows.
+template <class Format, int kRows>
+void add_stretch(const Stretch<Format>& stretch, int blocks, const void* const* rows,
+                 int64_t code_at, int64_t entry_at, float (*sums)[kPair][kLanes]) {
+  constexpr int kEntryBytes = Format::kGroup == 16 ? 16 : 8;
+  const std::byte* x[kRows];
+  F acc[kRows][kPair];
+  FATHOM_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    x[r] = static_cast<const std::byte*>(rows[r]);
+    FATHOM_UNROLL
+    for (int p = 0; p < kPair; ++p) acc[r][p] = load(sums[r][p]);
+  }
+  for (int b = 0; b < blocks; ++b) {
+    add_groups<Format, kRows, 0>(stretch, b, x, code_at, entry_at, acc);
+    if constexpr (Format::kGroups == 2) {
+      add_groups<Format, kRows, 1>(stretch, b, x, code_at, entry_at, acc);
+    }
+    code_at += 32;
+    entry_at += kEntryBytes;
+  }
+  FATHOM_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    FATHOM_UNROLL
+    for (int p = 0; p < kPair; ++p) store(sums[r][p], acc[r][p]);
+  }
+}
+
+// tile.rows <= kWideTile.
+template <class Format>
+void matmul_expanded(const MatmulTile& tile) {
+  constexpr int kBlockBytes = Format::kVectors * 4 * kLanes;
+  constexpr int kEntryBytes = Format::kGroup == 16 ? 16 : 8;
+  Stretch<Format> stretch;
+  alignas(64) float sums[kWideTile][kPair][kLanes];
+  const int64_t blocks = tile.in / 32;
+  for (int64_t p = 0; p < tile.panel_count; p += kPair) {
+    const std::byte* panel = tile.panels + p * tile.panel_bytes;
+    // An odd last panel is paired with itself, and that result is not stored.
+    const bool both = p + 1 < tile.panel_count;
+    const std::byte* other = both ? panel + tile.panel_bytes : panel;
+    Scales<Format> scales(panel + tile.scale_offset, tile.in);
+    Scales<Format> other_scales(other + tile.scale_offset, tile.in);
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      store(sums[r][0], zero());
+      store(sums[r][1], zero());
+    }
+    for (int64_t b = 0; b < blocks; b += kStretchBlocks) {
+      const int count = static_cast<int>(blocks - b < kStretchBlocks ? blocks - b : kStretchBlocks);
+      expand(panel + b * kBlockBytes, scales, count, 0, stretch);
+      expand(other + b * kBlockBytes, other_scales, count, 1, stretch);
+      const int64_t entry_at = tile.section + b * kEntryBytes;
+      int64_t r = 0;
+      for (; r + kWideRows <= tile.rows; r += kWideRows) {
+        add_stretch<Format, kWideRows>(stretch, count, tile.x + r, b * 32, entry_at, sums + r);
+      }
+      if (r + 2 <= tile.rows) {
+        add_stretch<Format, 2>(stretch, count, tile.x + r, b * 32, entry_at, sums + r);
+        r += 2;
+      }
+      if (r < tile.rows) {
+        add_stretch<Format, 1>(stretch, count, tile.x + r, b * 32, entry_at, sums + r);
+      }
+    }
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      float* y = tile.y[r] + p * kLanes;
+      const int64_t outputs = tile.outputs - p * kLanes;
+      store_outputs(y, load(sums[r][0]), outputs);
+      if (both) store_outputs(y + kLanes, load(sums[r][1]), outputs - kLanes);
+    }
+  }
+}
+
+}  // namespace fathom::FATHOM_SIMD_NAMESPACE
