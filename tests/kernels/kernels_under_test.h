@@ -12,8 +12,11 @@
 
 namespace fathom::testing {
 
-// Instruction sets to test: those the CPU has. Says on stderr which it leaves out.
+// Instruction sets to test: those the CPU has, and AVX-512 emulated. The others are skipped aloud
+// by a test of their own.
 std::vector<const VectorOps*> instruction_sets();
+// The AVX-512 kernels on emulated intrinsics; null without SIMDe (libsimde-dev).
+const VectorOps* emulated_avx512_ops();
 std::unique_ptr<Kernels> make_kernels(const VectorOps& ops, int threads);
 
 // A matrix with its memory.

@@ -113,9 +113,6 @@ inline void store_sums(float* p, F a, F b, F c, F d) {
   _mm_storeu_ps(p, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
 }
 
-inline F absolute(F v) {
-  return _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff)));
-}
 // 2^n for whole n in float's normal range.
 inline F power_of_two(F n) {
   return _mm256_castsi256_ps(
@@ -141,7 +138,7 @@ inline F fma_sub_add(F a, F b, F c) {
   return _mm256_fmaddsub_ps(a, b, c);
 }
 inline void prefetch(const void* p) {
-  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+  __builtin_prefetch(p);
 }
 
 // --- Codes --------------------------------------------------------------------------------------
@@ -169,8 +166,10 @@ inline I broadcast4(const void* p) {
   return _mm256_set1_epi32(value);
 }
 
-// Keeps the compiler from regrouping a sum into a tree, whose parts would not fit the registers.
-inline void in_order(I& v) {
+// The compiler takes v for changed: keeps it from regrouping a sum into a tree, whose parts would
+// not fit the registers.
+template <typename Vector>
+inline void in_order(Vector& v) {
   asm("" : "+x"(v));
 }
 

@@ -81,7 +81,8 @@ struct Scales {
   const std::byte* m;
   const std::byte* bytes;
   const std::byte* minimum_bytes;
-  F super_d, super_m;
+  F super_d = zero();
+  F super_m = zero();
   F scale[Format::kGroups];
   F minimum[Format::kGroups];  // positive: added
 

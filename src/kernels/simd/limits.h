@@ -6,8 +6,8 @@
 
 namespace fathom::FATHOM_SIMD_NAMESPACE {
 
-inline constexpr int kChains = 8;  // independent sums: enough to hide latency, few enough for 16
-                                   // registers
+// Independent sums: enough to hide latency, few enough for 16 registers.
+inline constexpr int kChains = 8;
 
 // The product-and-add step of 4-bit codes. Returns operations done (a multiplication and an
 // addition are two).
@@ -20,16 +20,15 @@ inline int64_t burn_codes(int64_t iterations) {
   for (int64_t n = 0; n < iterations; ++n) {
     FATHOM_UNROLL
     for (int i = 0; i < kChains; ++i) {
-      asm volatile("" : "+x"(codes));
+      in_order(codes);
       sums[i].template step<1>(codes, codes);
     }
   }
+  float used = 0;
   FATHOM_UNROLL
-  for (int i = 0; i < kChains; ++i) {
-    const F used = sums[i].template done<1>();
-    asm volatile("" ::"x"(used));
-  }
-  return iterations * kChains * kLanes * 4 * 2;
+  for (int i = 0; i < kChains; ++i) used += sum(sums[i].template done<1>());
+  // Never true, which the compiler cannot know: the sums are needed.
+  return used == 0.5F ? 0 : iterations * kChains * kLanes * 4 * 2;
 }
 
 inline int64_t burn_floats(int64_t iterations) {
@@ -40,13 +39,14 @@ inline int64_t burn_floats(int64_t iterations) {
   for (int64_t n = 0; n < iterations; ++n) {
     FATHOM_UNROLL
     for (int i = 0; i < kChains; ++i) {
-      asm volatile("" : "+x"(factor));
+      in_order(factor);
       sums[i] = fma(factor, factor, sums[i]);
     }
   }
+  float used = 0;
   FATHOM_UNROLL
-  for (int i = 0; i < kChains; ++i) asm volatile("" ::"x"(sums[i]));
-  return iterations * kChains * kLanes * 2;
+  for (int i = 0; i < kChains; ++i) used += sum(sums[i]);
+  return used == 0.5F ? 0 : iterations * kChains * kLanes * 2;
 }
 
 }  // namespace fathom::FATHOM_SIMD_NAMESPACE

@@ -1,0 +1,133 @@
+// The AVX-512 kernels once more, with SIMDe's portable versions of the intrinsics, so that their
+// algorithms are tested on machines without AVX-512. Where this SIMDe lacks an intrinsic it is
+// spelled out below, from its description in Intel's guide.
+#include "kernels/kernels_under_test.h"
+
+#if __has_include(<simde/x86/avx512.h>)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx2.h>
+#include <simde/x86/avx512.h>
+#include <simde/x86/fma.h>
+#pragma GCC diagnostic pop
+
+#include <cmath>
+#include <cstring>
+
+#include "tensor/dequantize.h"
+
+namespace fathom::avx512_emulated {
+namespace {
+
+template <typename To, typename From>
+To bits_as(const From& from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  std::memcpy(&to, &from, sizeof to);
+  return to;
+}
+struct Floats {
+  float at[16];
+};
+struct Ints {
+  int32_t at[16];
+};
+struct Halves {
+  uint16_t at[16];
+};
+struct Bytes {
+  uint8_t at[16];
+};
+
+simde__m512 half_to_floats(simde__m256i v) {
+  const auto from = bits_as<Halves>(v);
+  Floats to;
+  for (int i = 0; i < 16; ++i) to.at[i] = half_to_float(from.at[i]);
+  return bits_as<simde__m512>(to);
+}
+simde__m256i floats_to_half(simde__m512 v) {
+  const auto from = bits_as<Floats>(v);
+  Halves to;
+  for (int i = 0; i < 16; ++i) to.at[i] = float_to_half(from.at[i]);
+  return bits_as<simde__m256i>(to);
+}
+simde__m512 ints_to_floats(simde__m512i v) {
+  const auto from = bits_as<Ints>(v);
+  Floats to;
+  for (int i = 0; i < 16; ++i) to.at[i] = static_cast<float>(from.at[i]);
+  return bits_as<simde__m512>(to);
+}
+simde__m512i floats_to_ints(simde__m512 v) {
+  const auto from = bits_as<Floats>(v);
+  Ints to;
+  for (int i = 0; i < 16; ++i) {
+    const bool fits = std::abs(from.at[i]) < 2147483648.0F;  // false for NaN
+    to.at[i] = fits ? static_cast<int32_t>(std::nearbyint(from.at[i])) : INT32_MIN;
+  }
+  return bits_as<simde__m512i>(to);
+}
+template <typename Byte>
+simde__m512i widen_bytes(simde__m128i v) {
+  const auto from = bits_as<Bytes>(v);
+  Ints to;
+  for (int i = 0; i < 16; ++i) to.at[i] = static_cast<Byte>(from.at[i]);
+  return bits_as<simde__m512i>(to);
+}
+simde__m512 load_where(unsigned mask, const float* p) {
+  Floats to;
+  for (int i = 0; i < 16; ++i) to.at[i] = (mask >> i & 1U) != 0 ? p[i] : 0.0F;
+  return bits_as<simde__m512>(to);
+}
+void store_where(float* p, unsigned mask, simde__m512 v) {
+  const auto from = bits_as<Floats>(v);
+  for (int i = 0; i < 16; ++i) {
+    if ((mask >> i & 1U) != 0) p[i] = from.at[i];
+  }
+}
+simde__m512 multiply_sub_add(simde__m512 a, simde__m512 b, simde__m512 c) {
+  const auto x = bits_as<Floats>(a);
+  const auto y = bits_as<Floats>(b);
+  const auto z = bits_as<Floats>(c);
+  Floats to;
+  for (int i = 0; i < 16; ++i) {
+    to.at[i] = std::fma(x.at[i], y.at[i], i % 2 == 0 ? -z.at[i] : z.at[i]);
+  }
+  return bits_as<simde__m512>(to);
+}
+
+}  // namespace
+}  // namespace fathom::avx512_emulated
+
+#undef _mm512_cvtph_ps
+#undef _mm512_cvtps_ph
+#define _mm512_cvtph_ps(a) half_to_floats(a)
+#define _mm512_cvtps_ph(a, rounding) floats_to_half(a)
+#define _mm512_cvtepi32_ps(a) ints_to_floats(a)
+#define _mm512_cvtps_epi32(a) floats_to_ints(a)
+#define _mm512_cvtepu8_epi32(a) widen_bytes<uint8_t>(a)
+#define _mm512_cvtepi8_epi32(a) widen_bytes<int8_t>(a)
+#define _mm512_maskz_loadu_ps(mask, p) load_where(mask, p)
+#define _mm512_mask_storeu_ps(p, mask, v) store_where(p, mask, v)
+#define _mm512_fmaddsub_ps(a, b, c) multiply_sub_add(a, b, c)
+
+#define FATHOM_AVX512_EMULATED
+#define FATHOM_SIMD_NAMESPACE avx512_emulated
+#include "kernels/avx512/simd.h"
+//
+#include "kernels/simd/make_ops.h"
+
+namespace fathom::testing {
+const VectorOps* emulated_avx512_ops() {
+  static constexpr VectorOps kOps = avx512_emulated::make_ops("avx512-emulated");
+  return &kOps;
+}
+}  // namespace fathom::testing
+#else
+namespace fathom::testing {
+const VectorOps* emulated_avx512_ops() {
+  return nullptr;
+}
+}  // namespace fathom::testing
+#endif
