@@ -95,8 +95,8 @@ inline void load_nibbles(const void* p, F& low, F& high) {
   low = _mm512_cvtepi32_ps(_mm512_and_si512(wide, _mm512_set1_epi32(15)));
   high = _mm512_cvtepi32_ps(_mm512_srli_epi32(wide, 4));
 }
-inline __mmask16 first_lanes(int64_t n) {
-  return static_cast<__mmask16>((1U << n) - 1U);
+inline uint16_t first_lanes(int64_t n) {
+  return static_cast<uint16_t>((1U << n) - 1U);
 }
 // The first n < kLanes elements; the others are zero.
 inline F load_first(const float* p, int64_t n) {
