@@ -102,7 +102,7 @@ TEST_F(ModelCacheTest, DoesNotTakeAnUnfinishedDownloadForAModel) {
 TEST_F(ModelCacheTest, ListsWhatIsThereWhenANameIsUnknown) {
   put("owner/name/a.gguf");
   put("default/b.gguf");
-  const std::string error = error_of("smollm");
+  const std::string error = error_of("no-model-of-that-name");
   EXPECT_NE(error.find("default, owner/name:a.gguf"), std::string::npos) << error;
 }
 
