@@ -4,6 +4,7 @@
 #include <cctype>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/progress.h"
 #include "hub/model_cache.h"
@@ -89,8 +90,9 @@ Result<Selection> select_whole_repository(const HubListing& listing, std::string
       if (is_checkpoint_part(file, standard_names)) selection.files.push_back(file);
     }
     // What is small comes first: a wrong repository shows early.
-    std::ranges::stable_sort(selection.files, {},
-                             [&](const HubFile& file) { return is_weights(file) ? 1 : 0; });
+    std::ranges::sort(selection.files, {}, [&](const HubFile& file) {
+      return std::pair(is_weights(file), std::string_view(file.name));
+    });
     return selection;
   }
   const auto models = gguf_models(listing);
