@@ -1,7 +1,7 @@
 // A tensor that lives in somebody else's memory (a mapped checkpoint): name, type, shape, bytes.
 // Row-major, outermost dimension first: a linear layer's weight is [out, in] and a row is
-// contiguous. Does not own its data; whoever made it (the Checkpoint) must outlive it. Data may be at
-// any address (safetensors does not align it): read it through memcpy or unaligned loads.
+// contiguous. Does not own its data; whoever made it (the Checkpoint) must outlive it. Data may lie
+// at any address (safetensors does not align it): read it through memcpy or unaligned loads.
 #pragma once
 
 #include <array>
