@@ -45,7 +45,7 @@ int64_t workspace_bytes(const ModelConfig& config) {
   return (kPrefillTokens * per_token + config.vocab_size) * static_cast<int64_t>(sizeof(float));
 }
 
-std::string quantization_label(std::map<DType, int64_t> matrix_bytes) {
+std::string quantization_label(const std::map<DType, int64_t>& matrix_bytes) {
   std::vector<std::pair<int64_t, DType>> order;
   int64_t total = 0;
   for (const auto& [dtype, bytes] : matrix_bytes) {
@@ -100,7 +100,7 @@ CheckpointDescription describe(const Checkpoint& checkpoint) {
   }
   for (const auto& [dtype, total] : totals) result.by_dtype.push_back(total);
   std::ranges::sort(result.by_dtype, std::greater{}, &DTypeTotal::bytes);
-  result.quantization = quantization_label(std::move(matrix_bytes));
+  result.quantization = quantization_label(matrix_bytes);
   result.cache_bytes_per_token = cache_bytes_per_token(config);
   result.workspace_bytes = workspace_bytes(config);
   result.tier = tier_of(config, result.parameters);
