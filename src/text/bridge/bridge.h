@@ -58,7 +58,7 @@ typedef struct FathomVocabulary {
  * tokenizer. The first `leading_spaces` spaces of a decoded text are not part of it. */
 typedef struct FathomTokenTable {
   const uint8_t* bytes;
-  const size_t* offsets; /* [count + 1] */
+  const size_t* offsets;  /* [count + 1] */
   const uint8_t* special; /* [count]: 1 if the token is special */
   size_t count;
   size_t leading_spaces;
@@ -78,9 +78,8 @@ void fathom_tokenizer_free(FathomTokenizer* tokenizer);
 
 FathomTokenTable fathom_tokenizer_table(const FathomTokenizer* tokenizer);
 /* text must be UTF-8. parse_special: special tokens spelt out in the text become those tokens. */
-bool fathom_tokenizer_encode(const FathomTokenizer* tokenizer, FathomSlice text,
-                             bool parse_special, bool add_special_tokens, FathomIds* ids,
-                             FathomText* error);
+bool fathom_tokenizer_encode(const FathomTokenizer* tokenizer, FathomSlice text, bool parse_special,
+                             bool add_special_tokens, FathomIds* ids, FathomText* error);
 /* Empty if there is no such token. */
 FathomText fathom_tokenizer_piece(const FathomTokenizer* tokenizer, int32_t id);
 /* -1 if there is no such piece. */
