@@ -1,7 +1,7 @@
 #include "text/chat_template.h"
 
 #include "text/bridge_text.h"
-#include "text/utf8.h"
+#include "text/tokenizer.h"
 
 namespace fathom {
 
@@ -28,10 +28,11 @@ Result<std::unique_ptr<ChatTemplate>> ChatTemplate::make(std::string_view source
 Result<std::string> ChatTemplate::render(const ChatTemplateInput& input) const {
   FathomText text{};
   FathomText error{};
-  if (!fathom_template_render(state_->handle, as_slice(input.messages_json),
-                              as_slice(input.tools_json), input.add_generation_prompt,
-                              as_slice(input.bos_text), as_slice(input.eos_text),
-                              as_slice(input.extra_json), &text, &error)) {
+  if (!fathom_template_render(
+          state_->handle, as_slice(input.messages_json), as_slice(input.tools_json),
+          input.add_generation_prompt, as_slice(input.bos_text), as_slice(input.eos_text),
+          as_slice(input.extra_json),
+          input.tokenizer == nullptr ? nullptr : input.tokenizer->bridge(), &text, &error)) {
     return fail("chat template: {}", take_text(error));
   }
   return take_text(text);

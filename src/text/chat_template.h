@@ -11,6 +11,8 @@
 
 namespace fathom {
 
+class Tokenizer;
+
 struct ChatTemplateInput {
   // A JSON array of messages in OpenAI's shape: role, content, reasoning_content, tool_calls, ...
   std::string messages_json = {};
@@ -19,6 +21,10 @@ struct ChatTemplateInput {
   std::string bos_text = {};
   std::string eos_text = {};
   std::string extra_json = {};  // a JSON object of further variables ("enable_thinking"), or empty
+  // Guards against forged turns: special tokens of this tokenizer that the JSON texts spell out
+  // stay text when it encodes the rendered prompt with SpecialText::kParse. Without one, the text
+  // is exactly what transformers renders; with one, such spellings hold an invisible mark (U+FDD0).
+  const Tokenizer* tokenizer = nullptr;
 };
 
 class ChatTemplate {

@@ -152,6 +152,10 @@ std::string Tokenizer::eos_text() const {
   return eos_token() ? piece(*eos_token()) : "";
 }
 
+const FathomTokenizer* Tokenizer::bridge() const {
+  return state_->handle;
+}
+
 Detokenizer::Detokenizer(const Tokenizer& tokenizer, bool keep_special)
     : tokenizer_(&tokenizer),
       keep_special_(keep_special),

@@ -14,12 +14,14 @@
 #include "base/result.h"
 #include "checkpoint/checkpoint.h"
 
+struct FathomTokenizer;  // text/bridge/bridge.h
+
 namespace fathom {
 
 enum class SpecialText {
   kPlain,  // "<|im_end|>" in the text is eight or so ordinary tokens: for users' text. As in the
            // reference, added tokens that the vocabulary does not call special still match.
-  kParse,  // it is the special token: for rendered chat templates
+  kParse,  // it is the special token: for rendered chat templates (but see ChatTemplateInput)
 };
 
 class Tokenizer {
@@ -50,6 +52,8 @@ class Tokenizer {
   // The text of BOS and EOS, which chat templates expect as variables. Empty if there is none.
   std::string bos_text() const;
   std::string eos_text() const;
+
+  const FathomTokenizer* bridge() const;  // for the other side of text/bridge
 
  private:
   friend class Detokenizer;

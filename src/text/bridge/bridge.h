@@ -88,10 +88,12 @@ int64_t fathom_tokenizer_id(const FathomTokenizer* tokenizer, FathomSlice piece)
 FathomTemplate* fathom_template_make(FathomSlice source, FathomText* error);
 void fathom_template_free(FathomTemplate* chat_template);
 
-/* The JSON texts are as in ChatTemplateInput; tools and extra may be empty. */
+/* The JSON texts are as in ChatTemplateInput; tools and extra may be empty. tokenizer: null, or
+ * whose special tokens are quoted where the JSON texts spell them out. */
 bool fathom_template_render(const FathomTemplate* chat_template, FathomSlice messages,
                             FathomSlice tools, bool add_generation_prompt, FathomSlice bos,
-                            FathomSlice eos, FathomSlice extra, FathomText* text,
+                            FathomSlice eos, FathomSlice extra,
+                            const FathomTokenizer* tokenizer, FathomText* text,
                             FathomText* error);
 
 void fathom_text_free(FathomText text);

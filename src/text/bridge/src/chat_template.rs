@@ -9,6 +9,7 @@ use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 
 use crate::python;
+use crate::tokenizer::TextTokenizer;
 
 /// Instructions a template may run: a base, and more for longer conversations.
 const FUEL: u64 = 1_000_000;
@@ -24,6 +25,8 @@ pub struct Input<'a> {
     pub bos: &'a str,
     pub eos: &'a str,
     pub extra: &'a str,
+    /// Whose special tokens to quote where messages spell them out.
+    pub tokenizer: Option<&'a TextTokenizer>,
 }
 
 pub struct ChatTemplate {
@@ -83,8 +86,11 @@ impl ChatTemplate {
 
     pub fn render(&self, input: Input) -> Result<String, String> {
         let json = |text: &str, what: &str| -> Result<Value, String> {
-            let value: serde_json::Value = serde_json::from_str(text)
+            let mut value: serde_json::Value = serde_json::from_str(text)
                 .map_err(|error| format!("the {what} are not valid JSON: {error}"))?;
+            if let Some(tokenizer) = input.tokenizer {
+                quote_strings(&mut value, tokenizer);
+            }
             Ok(Value::from_serialize(value))
         };
         let optional = |text: &str, what: &str| {
@@ -157,6 +163,19 @@ fn say(error: &Error) -> String {
     match innermost.detail() {
         Some(detail) => format!("{}: {detail}{place}", innermost.kind()),
         None => format!("{}{place}", innermost.kind()),
+    }
+}
+
+fn quote_strings(value: &mut serde_json::Value, tokenizer: &TextTokenizer) {
+    match value {
+        serde_json::Value::String(text) => *text = tokenizer.quote(text),
+        serde_json::Value::Array(items) => {
+            items.iter_mut().for_each(|item| quote_strings(item, tokenizer));
+        }
+        serde_json::Value::Object(entries) => {
+            entries.values_mut().for_each(|item| quote_strings(item, tokenizer));
+        }
+        _ => {}
     }
 }
 

@@ -108,7 +108,7 @@ pub unsafe extern "C" fn fathom_template_free(chat_template: *mut ChatTemplate) 
 }
 
 /// # Safety
-/// `chat_template` must be alive, slices readable, `text` and `error` writable.
+/// `chat_template` and `tokenizer` must be alive (`tokenizer` may be null), slices readable, `text` and `error` writable.
 #[no_mangle]
 pub unsafe extern "C" fn fathom_template_render(
     chat_template: *const ChatTemplate,
@@ -118,6 +118,7 @@ pub unsafe extern "C" fn fathom_template_render(
     bos: Slice,
     eos: Slice,
     extra: Slice,
+    tokenizer: *const TextTokenizer,
     text: *mut Text,
     error: *mut Text,
 ) -> bool {
@@ -129,6 +130,7 @@ pub unsafe extern "C" fn fathom_template_render(
             bos: bos.utf8()?,
             eos: eos.utf8()?,
             extra: extra.utf8()?,
+            tokenizer: tokenizer.as_ref(),
         })
     });
     report(rendered, error).is_some_and(|rendered| {

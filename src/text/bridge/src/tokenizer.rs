@@ -2,9 +2,16 @@
 //! not), the table of each token's bytes, and which tokens stand at the ends of a text.
 
 use serde_json::Value;
-use tokenizers::tokenizer::{AddedVocabulary, Model, OffsetType, PreTokenizer, Tokenizer};
+use tokenizers::tokenizer::{
+    AddedVocabulary, Encoding, Model, OffsetReferential, OffsetType, Offsets, PreTokenizer, Token,
+    Tokenizer,
+};
 
 use crate::spelling::Spelling;
+
+/// Stands inside a special token's spelling where that is a user's text and not the token. Unicode
+/// reserves it for such internal use: no text to be exchanged has it.
+const QUOTE: char = '\u{FDD0}';
 
 /// Larger ids are a damaged file: the largest vocabularies have a few hundred thousand tokens.
 const MAX_ID: u32 = 1 << 24;
@@ -18,6 +25,10 @@ pub struct Table {
     leading_spaces: usize,
     bos: i64,
     eos: i64,
+}
+
+fn failed(error: tokenizers::Error) -> String {
+    format!("the text cannot be encoded: {error}")
 }
 
 /// What `add_special_tokens` adds.
@@ -139,15 +150,15 @@ impl TextTokenizer {
         Self::new(inner, &spelling, ends, bos, eos)
     }
 
+    /// `parse`: special tokens spelt out in the text become those tokens, unless `quote` marked them.
     pub fn encode(&self, text: &str, parse: bool, add_special: bool) -> Result<Vec<u32>, String> {
-        let failed = |error: tokenizers::Error| format!("the text cannot be encoded: {error}");
-        let added = if parse { self.inner.get_added_vocabulary() } else { &self.plain };
-        let mut words = added.extract_and_normalize(self.inner.get_normalizer(), text);
-        if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
-            pre_tokenizer.pre_tokenize(&mut words).map_err(failed)?;
-        }
-        self.inner.get_model().tokenize_in_pretokenized(&mut words, None).map_err(failed)?;
-        let encoding = words.into_encoding(None, 0, OffsetType::None).map_err(failed)?;
+        let encoding = if !parse {
+            self.encode_words(&self.plain, text)?
+        } else if text.contains(QUOTE) {
+            self.encode_quoted(text)?
+        } else {
+            self.encode_words(self.inner.get_added_vocabulary(), text)?
+        };
         match self.ends {
             Ends::PostProcessor => {
                 let encoding =
@@ -160,6 +171,73 @@ impl TextTokenizer {
                 Ok(ends(first).into_iter().chain(ids).chain(ends(last)).collect())
             }
         }
+    }
+
+    fn encode_words(&self, added: &AddedVocabulary, text: &str) -> Result<Encoding, String> {
+        let mut words = added.extract_and_normalize(self.inner.get_normalizer(), text);
+        if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
+            pre_tokenizer.pre_tokenize(&mut words).map_err(failed)?;
+        }
+        self.inner.get_model().tokenize_in_pretokenized(&mut words, None).map_err(failed)?;
+        words.into_encoding(None, 0, OffsetType::None).map_err(failed)
+    }
+
+    /// Added tokens cut the text; what lies between them is encoded as if there were none. That is
+    /// what the crate does too, so only the quoted tokens come out otherwise.
+    fn encode_quoted(&self, marked: &str) -> Result<Encoding, String> {
+        let mut text = String::with_capacity(marked.len());
+        let mut quotes = Vec::new();
+        for (index, part) in marked.split(QUOTE).enumerate() {
+            if index > 0 {
+                quotes.push(text.len());
+            }
+            text.push_str(part);
+        }
+        let nothing_added = AddedVocabulary::new();
+        let mut encodings = Vec::new();
+        let mut from = 0;
+        for (id, (start, end)) in self.added_tokens_in(&text) {
+            let quote = quotes.partition_point(|&quote| quote <= start);
+            if quotes.get(quote).is_some_and(|&quote| quote < end) {
+                continue;
+            }
+            encodings.push(self.encode_words(&nothing_added, &text[from..start])?);
+            let token = Token::new(id, text[start..end].to_string(), (0, end - start));
+            encodings.push(Encoding::from_tokens(vec![token], 0));
+            from = end;
+        }
+        encodings.push(self.encode_words(&nothing_added, &text[from..])?);
+        Ok(Encoding::merge(encodings, false))
+    }
+
+    fn added_tokens_in(&self, text: &str) -> Vec<(u32, Offsets)> {
+        let added = self.inner.get_added_vocabulary();
+        let splits = added.extract_and_normalize(self.inner.get_normalizer(), text);
+        let splits = splits.get_splits(OffsetReferential::Original, OffsetType::Byte);
+        splits
+            .into_iter()
+            .filter_map(|(_, offsets, tokens)| Some((tokens.as_ref()?.first()?.id, offsets)))
+            .collect()
+    }
+
+    /// Marks special tokens spelt out in a text, so that `encode` takes them for text even where it
+    /// parses. DeepSeek's files do not call "<｜User｜>" special, but it must not be forged either.
+    pub fn quote(&self, text: &str) -> String {
+        let mut quoted = String::with_capacity(text.len());
+        let mut from = 0;
+        for (id, (start, end)) in self.added_tokens_in(text) {
+            let spelling = &text[start..end];
+            let looks_special = ["<|", "<｜"].iter().any(|mark| spelling.starts_with(mark))
+                && ["|>", "｜>"].iter().any(|mark| spelling.ends_with(mark));
+            if looks_special || self.special.get(id as usize) == Some(&1) {
+                let first = spelling.chars().next().map_or(0, char::len_utf8);
+                quoted.push_str(&text[from..start + first]);
+                quoted.push(QUOTE);
+                from = start + first;
+            }
+        }
+        quoted.push_str(&text[from..]);
+        quoted
     }
 
     pub fn piece(&self, id: u32) -> Option<String> {
