@@ -5,7 +5,7 @@
 source "$(dirname "$0")/common.sh"
 [ $# -gt 0 ] || set -- address thread
 
-slow='DefaultModel|SmolLm2|SmolLM2|Install\.'
+slow='^SmolLm2[.]|^Install[.]'
 # The rooms with threads, and what in them has none.
 threaded='base kernels models engine hub'
 unthreaded='Sampler|StopFilter|ReasoningFilter'
