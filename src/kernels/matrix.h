@@ -32,6 +32,9 @@ struct MatmulJob {
   int64_t rows = 0;
   float* y = nullptr;  // [rows, w->out]
   int64_t y_stride = 0;
+  // Where weights are quantised, kernels may round x to 8 bits a group; with this to about 15, at
+  // twice the arithmetic. Queries and keys need it: softmax turns their errors into factors.
+  bool fine_input = false;
 };
 
 }  // namespace fathom

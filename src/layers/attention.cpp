@@ -56,7 +56,7 @@ void GroupedQueryAttention::forward(const Step& step, const float* x, float* y) 
   float* out = step.workspace.floats(step.rows * q_width);  // [rows, heads * dim]
 
   project(step.kernels, x, hidden, step.rows,
-          {{&q_, q, q_width}, {&k_, k, kv_width}, {&v_, v, kv_width}});
+          {{&q_, q, q_width}, {&k_, k, kv_width}, {&v_, v, kv_width}}, true);
   if (q_norm_) {
     q_norm_->forward(step.kernels, q, dim, step.rows * shape_.heads, q, dim);
     k_norm_->forward(step.kernels, k, dim, step.rows * shape_.kv_heads, k, dim);

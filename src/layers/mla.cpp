@@ -91,13 +91,13 @@ Status LatentAttention::load_heads(WeightLoader& loader, const std::string& pref
 void LatentAttention::project_query(const Step& step, const float* x, float* q) const {
   const int64_t hidden = kv_a_.w.in;
   const int64_t q_width = shape_.heads * (dims_.nope_head_dim + dims_.rope_head_dim);
-  if (q_) return project(step.kernels, x, hidden, step.rows, {{&*q_, q, q_width}});
+  if (q_) return project(step.kernels, x, hidden, step.rows, {{&*q_, q, q_width}}, true);
   const Workspace::Scope scope(step.workspace);
   const int64_t rank = dims_.q_lora_rank;
   float* low = step.workspace.floats(step.rows * rank);
-  project(step.kernels, x, hidden, step.rows, {{&*q_a_, low, rank}});
+  project(step.kernels, x, hidden, step.rows, {{&*q_a_, low, rank}}, true);
   q_a_norm_->forward(step.kernels, low, rank, step.rows, low, rank);
-  project(step.kernels, low, rank, step.rows, {{&*q_b_, q, q_width}});
+  project(step.kernels, low, rank, step.rows, {{&*q_b_, q, q_width}}, true);
 }
 
 void LatentAttention::forward(const Step& step, const float* x, float* y) const {
@@ -119,7 +119,7 @@ void LatentAttention::forward(const Step& step, const float* x, float* y) const 
   auto* jobs = step.workspace.array<MatmulJob>(heads);
 
   project_query(step, x, q);
-  project(step.kernels, x, kv_a_.w.in, rows, {{&kv_a_, key, key_dim}});
+  project(step.kernels, x, kv_a_.w.in, rows, {{&kv_a_, key, key_dim}}, true);
   kv_a_norm_.forward(step.kernels, key, key_dim, rows, key, key_dim);
   step.rotate(key + rank, key_dim, 1, key_dim);
   step.rotate(q + nope, q_width, heads, nope + rope);

@@ -86,7 +86,7 @@ Tensor slice_rows(const Tensor& matrix, int64_t begin, int64_t count) {
 }
 
 void project(Kernels& kernels, const float* x, int64_t x_stride, int64_t rows,
-             std::initializer_list<Projection> projections) {
+             std::initializer_list<Projection> projections, bool fine_input) {
   std::array<MatmulJob, 4> jobs;
   FATHOM_ASSERT(projections.size() <= jobs.size());
   size_t count = 0;
@@ -96,7 +96,8 @@ void project(Kernels& kernels, const float* x, int64_t x_stride, int64_t rows,
                      .x_stride = x_stride,
                      .rows = rows,
                      .y = p.y,
-                     .y_stride = p.y_stride};
+                     .y_stride = p.y_stride,
+                     .fine_input = fine_input};
   }
   kernels.matmul(std::span(jobs.data(), count));
   for (const Projection& p : projections) {

@@ -66,6 +66,6 @@ struct Projection {
   int64_t y_stride;
 };
 void project(Kernels& kernels, const float* x, int64_t x_stride, int64_t rows,
-             std::initializer_list<Projection> projections);
+             std::initializer_list<Projection> projections, bool fine_input = false);
 
 }  // namespace fathom

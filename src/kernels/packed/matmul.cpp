@@ -128,9 +128,10 @@ int PackedKernels::input_for(const MatmulJob& job, int variant) {
     if (input.x != job.x || input.stride != job.x_stride || input.in != job.w->in) continue;
     input.rows = std::max(input.rows, rows);
     input.variants |= 1U << variant;
+    input.fine |= job.fine_input;
     return i;
   }
-  inputs_.push_back({job.x, job.x_stride, job.w->in, rows, 1U << variant, 0, 0, 0});
+  inputs_.push_back({job.x, job.x_stride, job.w->in, rows, 1U << variant, job.fine_input, 0, 0, 0});
   return count;
 }
 
@@ -144,41 +145,59 @@ void PackedKernels::quantize_inputs() {
     input.first_row = rows;
     input.first_record = bytes;
     rows += input.rows;
-    bytes += input.rows * input.record_bytes;
+    bytes += input.rows * input.row_bytes();
     floats += input.rows * input.in;
   }
   if (rows == 0) return;
-  std::byte* records = records_.grow(bytes);
-  const auto quantize = [&](int64_t begin, int64_t end) {
+  records_.grow(bytes);
+  const auto quantize = [&](int thread, int64_t begin, int64_t end) {
     auto next =
         std::upper_bound(inputs_.begin(), inputs_.end(), begin,
                          [](int64_t row, const QuantizedInput& i) { return row < i.first_row; });
-    for (int64_t row = begin; row < end;) {
+    for (int64_t row = begin; row < end; ++next) {
       const QuantizedInput& input = *(next - 1);
       const int64_t stop = std::min(end, next == inputs_.end() ? rows : next->first_row);
-      std::array<ActivationVariant, kActivationVariants> sections;
-      lay_out_record(input.in, input.variants, sections);
-      int used = 0;
-      for (size_t v = 0; v < sections.size(); ++v) {
-        if ((input.variants >> v & 1U) != 0) sections[static_cast<size_t>(used++)] = sections[v];
-      }
-      for (; row < stop; ++row) {
-        const int64_t local = row - input.first_row;
-        ops_.quantize_row(input.x + local * input.stride, input.in,
-                          records + input.first_record + local * input.record_bytes,
-                          sections.data(), used);
-      }
-      ++next;
+      float* residual =
+          input.fine ? scratch_[static_cast<size_t>(thread)].grow_floats(input.in) : nullptr;
+      quantize_rows(input, row - input.first_row, stop - input.first_row, residual);
+      row = stop;
     }
   };
   if (floats <= kSerialFloats) {
-    quantize(0, rows);
+    quantize(0, 0, rows);
   } else {
     pool_.parallel_for(rows, std::max<int64_t>(1, kSerialFloats / 4 / (floats / rows)), quantize);
   }
 }
 
-void PackedKernels::multiply(const Cut& cut, int64_t tile_index) const {
+// residual [in]: scratch, for fine inputs.
+void PackedKernels::quantize_rows(const QuantizedInput& input, int64_t begin, int64_t end,
+                                  float* residual) {
+  std::array<ActivationVariant, kActivationVariants> sections;
+  lay_out_record(input.in, input.variants, sections);
+  int used = 0;
+  for (size_t v = 0; v < sections.size(); ++v) {
+    if ((input.variants >> v & 1U) != 0) sections[static_cast<size_t>(used++)] = sections[v];
+  }
+  for (int64_t row = begin; row < end; ++row) {
+    const float* x = input.x + row * input.stride;
+    std::byte* record = records_.data() + input.first_record + row * input.row_bytes();
+    ops_.quantize_row(x, input.in, record, sections.data(), used);
+    if (!input.fine) continue;
+    const ActivationVariant& section = sections[0];
+    const auto* entry = reinterpret_cast<const float*>(record + section.offset);
+    const auto* codes = reinterpret_cast<const int8_t*>(record);
+    for (int64_t at = 0; at < input.in; at += 32) {
+      for (int64_t i = at; i < at + 32; ++i) {
+        residual[i] = x[i] - entry[0] * static_cast<float>(codes[i]);
+      }
+      entry += section.group == 32 ? 2 : 4;
+    }
+    ops_.quantize_row(residual, input.in, record + input.record_bytes, sections.data(), used);
+  }
+}
+
+void PackedKernels::multiply(const Cut& cut, int64_t tile_index, AlignedBuffer& scratch) const {
   const MatmulJob& job = *cut.job;
   const int64_t chunk = tile_index / cut.row_chunks;
   const int64_t row = tile_index % cut.row_chunks * kTileRows;
@@ -207,13 +226,35 @@ void PackedKernels::multiply(const Cut& cut, int64_t tile_index) const {
     const int64_t from = job.x_rows != nullptr ? job.x_rows[row + r] : row + r;
     auto& pointer = x[static_cast<size_t>(r)];
     if (input != nullptr) {
-      pointer = records_.data() + input->first_record + from * input->record_bytes;
+      pointer = records_.data() + input->first_record + from * input->row_bytes();
     } else {
       pointer = job.x + from * job.x_stride;
     }
     y[static_cast<size_t>(r)] = job.y + (row + r) * job.y_stride + panel * cut.layout.width;
   }
   ops_.matmul(job.w->layout, tile);
+  if (input != nullptr && job.fine_input) add_rounded_off(job, *input, tile, scratch);
+}
+
+// Multiplies the second records, what rounding lost, and adds the products to y.
+void PackedKernels::add_rounded_off(const MatmulJob& job, const QuantizedInput& input,
+                                    const MatmulTile& tile, AlignedBuffer& scratch) const {
+  float* products = scratch.grow_floats(tile.rows * tile.outputs);
+  std::array<const void*, kTileRows> x;
+  std::array<float*, kTileRows> y;
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    const auto i = static_cast<size_t>(r);
+    x[i] = static_cast<const std::byte*>(tile.x[i]) + input.record_bytes;
+    y[i] = products + r * tile.outputs;
+  }
+  MatmulTile lost = tile;
+  lost.x = x.data();
+  lost.y = y.data();
+  ops_.matmul(job.w->layout, lost);
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    const auto i = static_cast<size_t>(r);
+    ops_.add(tile.y[i], y[i], tile.outputs);
+  }
 }
 
 void PackedKernels::matmul(std::span<const MatmulJob> jobs) {
@@ -242,12 +283,12 @@ void PackedKernels::matmul(std::span<const MatmulJob> jobs) {
     cut.first_tile = tiles;
     tiles += (cut.panels + cut.panels_each - 1) / cut.panels_each * cut.row_chunks;
   }
-  pool_.parallel_for(tiles, 1, [&](int64_t tile, int64_t /*end*/) {
+  pool_.parallel_for(tiles, 1, [&](int thread, int64_t tile, int64_t /*end*/) {
     const auto after =
         std::upper_bound(cuts_.begin(), cuts_.end(), tile,
                          [](int64_t index, const Cut& cut) { return index < cut.first_tile; });
     const Cut& cut = *(after - 1);
-    multiply(cut, tile - cut.first_tile);
+    multiply(cut, tile - cut.first_tile, scratch_[static_cast<size_t>(thread)]);
   });
 }
 

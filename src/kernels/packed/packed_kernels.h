@@ -56,9 +56,12 @@ class PackedKernels final : public Kernels {
     int64_t in;
     int64_t rows;
     unsigned variants;  // bits of ActivationVariant indices in use
+    bool fine;          // a second record for each row holds what the first one's rounding lost
     int64_t first_row;  // among all inputs of the call
     int64_t record_bytes;
     int64_t first_record;  // bytes into records_
+
+    int64_t row_bytes() const { return (fine ? 2 : 1) * record_bytes; }
   };
   // How one job is cut: chunks of panels, outermost, times chunks of rows.
   struct Cut {
@@ -93,7 +96,10 @@ class PackedKernels final : public Kernels {
   PanelLayout layout_of(const PackedMatrix& matrix) const;
   int input_for(const MatmulJob& job, int variant);
   void quantize_inputs();
-  void multiply(const Cut& cut, int64_t tile_index) const;
+  void quantize_rows(const QuantizedInput& input, int64_t begin, int64_t end, float* residual);
+  void multiply(const Cut& cut, int64_t tile_index, AlignedBuffer& scratch) const;
+  void add_rounded_off(const MatmulJob& job, const QuantizedInput& input, const MatmulTile& tile,
+                       AlignedBuffer& scratch) const;
   void attend(const AttentionTask& task, int thread);
 
   const VectorOps& ops_;
