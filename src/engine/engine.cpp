@@ -86,8 +86,8 @@ Result<const Tokenizer*> Engine::need_tokenizer() const {
   return tokenizer.get();
 }
 
-Result<std::string> Engine::render(const std::vector<Message>& messages,
-                                   bool add_generation_prompt) const {
+Result<std::string> Engine::render(const std::vector<Message>& messages, bool add_generation_prompt,
+                                   const Tokenizer* guard) const {
   FATHOM_TRY(const Tokenizer* words, need_tokenizer());
   if (chat_template == nullptr) {
     if (!chat_template_error.empty()) {
@@ -112,6 +112,7 @@ Result<std::string> Engine::render(const std::vector<Message>& messages,
   input.add_generation_prompt = add_generation_prompt;
   input.bos_text = words->bos_text();
   input.eos_text = words->eos_text();
+  input.tokenizer = guard;
   return chat_template->render(input);
 }
 

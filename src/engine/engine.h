@@ -26,8 +26,10 @@ struct Engine {
                                               const LoadOptions& options);
 
   Result<const Tokenizer*> need_tokenizer() const;
-  Result<std::string> render(const std::vector<Message>& messages,
-                             bool add_generation_prompt) const;
+  // guard: the text is for this tokenizer's encode(), not for eyes; special tokens that messages
+  // spell out then stay text, so that nobody can forge a turn.
+  Result<std::string> render(const std::vector<Message>& messages, bool add_generation_prompt,
+                             const Tokenizer* guard = nullptr) const;
   bool ends_answer(int32_t token) const;
   // Fails naming the first token id that is not in the vocabulary.
   Status check_tokens(std::span<const int32_t> tokens) const;

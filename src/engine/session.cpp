@@ -192,8 +192,8 @@ Result<Answer> Session::complete(std::string_view prompt, const GenerateOptions&
 
 Result<Answer> Session::chat(const std::vector<Message>& messages, const GenerateOptions& options,
                              const OnPiece& on_piece) {
-  FATHOM_TRY(const std::string prompt, impl_->engine->render(messages, true));
   FATHOM_TRY(const Tokenizer* tokenizer, impl_->engine->need_tokenizer());
+  FATHOM_TRY(const std::string prompt, impl_->engine->render(messages, true, tokenizer));
   // The template writes BOS itself.
   FATHOM_TRY(std::vector<int32_t> tokens, tokenizer->encode(prompt, SpecialText::kParse, false));
   return impl_->answer(tokens, options, reasoning_after(prompt), on_piece);
