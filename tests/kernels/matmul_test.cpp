@@ -58,9 +58,9 @@ void expect_close(const std::vector<float>& y, const Expected& e, double relativ
 }
 
 std::vector<float> run(Kernels& kernels, const PackedMatrix& w, const std::vector<float>& x,
-                       int64_t rows) {
+                       int64_t rows, bool fine_input = false) {
   std::vector<float> y(static_cast<size_t>(rows * w.out), -7.0F);
-  const MatmulJob job{&w, x.data(), w.in, nullptr, rows, y.data(), w.out};
+  const MatmulJob job{&w, x.data(), w.in, nullptr, rows, y.data(), w.out, fine_input};
   kernels.matmul({&job, 1});
   return y;
 }
@@ -157,6 +157,40 @@ TEST_P(PackedMatmul, ErrorOnOrdinaryActivationsIsThatOfRoundingThem) {
     // A lost bit would make it four times as large; a row's errors reach all outputs, hence the
     // room.
     EXPECT_LT(error, 2.0 * size);
+  }
+}
+
+// One activation a hundred times as large as the rest of its block: rounding to 8 bits loses most
+// of the others, and a fine input keeps them.
+TEST_P(PackedMatmul, FineInputsKeepWhatOutliersWouldDrown) {
+  auto kernels = testing::make_kernels(*GetParam(), 2);
+  for (DType dtype : testing::weight_types()) {
+    SCOPED_TRACE(name(dtype));
+    const int64_t in = testing::columns_for(dtype, 320);
+    const OwnedMatrix w = random_matrix(dtype, 150, in, 15);
+    const PackedMatrix packed = kernels->pack(w.tensor);
+    std::vector<float> x = random_floats(140 * in, 16);
+    for (size_t i = 5; i < x.size(); i += 32) x[i] *= 100.0F;
+    const Expected expected = multiply(x, decoded(w), 140, 150, in);
+    const std::vector<float> all = run(*kernels, packed, x, 140, true);
+    // At most 1 / 254^2 of a block's largest for each of its 32.
+    expect_close(all, expected, 32.0 / (254 * 254));
+    for (int64_t row : {0, 1, 127, 128, 139}) {
+      const std::vector<float> one(x.begin() + row * in, x.begin() + (row + 1) * in);
+      const std::vector<float> y = run(*kernels, packed, one, 1, true);
+      ASSERT_EQ(std::memcmp(y.data(), all.data() + row * 150, 150 * sizeof(float)), 0)
+          << "row " << row << " depends on the batch";
+    }
+    if (info(dtype).quantized) {
+      const std::vector<float> coarse = run(*kernels, packed, x, 140);
+      double lost = 0;
+      double kept = 0;
+      for (size_t i = 0; i < all.size(); ++i) {
+        lost += std::abs(static_cast<double>(coarse[i]) - expected.y[i]);
+        kept += std::abs(static_cast<double>(all[i]) - expected.y[i]);
+      }
+      EXPECT_LT(kept, lost / 50);
+    }
   }
 }
 
