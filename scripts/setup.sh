@@ -5,7 +5,7 @@ source "$(dirname "$0")/common.sh"
 
 build_packages="g++ cmake ninja-build ccache pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev
   libcurl4-openssl-dev libssl-dev python3 python3-pip xz-utils git ca-certificates"
-test_packages="libgtest-dev"
+test_packages="libgtest-dev libsimde-dev"
 sanitize_packages="clang-19 llvm-19 libclang-rt-19-dev"
 lint_packages="clang-19 clang-tidy-19 clang-format-19"
 

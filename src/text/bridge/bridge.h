@@ -92,9 +92,8 @@ void fathom_template_free(FathomTemplate* chat_template);
  * whose special tokens are quoted where the JSON texts spell them out. */
 bool fathom_template_render(const FathomTemplate* chat_template, FathomSlice messages,
                             FathomSlice tools, bool add_generation_prompt, FathomSlice bos,
-                            FathomSlice eos, FathomSlice extra,
-                            const FathomTokenizer* tokenizer, FathomText* text,
-                            FathomText* error);
+                            FathomSlice eos, FathomSlice extra, const FathomTokenizer* tokenizer,
+                            FathomText* text, FathomText* error);
 
 void fathom_text_free(FathomText text);
 void fathom_ids_free(FathomIds ids);
