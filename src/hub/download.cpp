@@ -151,7 +151,8 @@ Status Downloader::run() {
   if (!error_) return {};
   for (auto& file : files_) {
     // A disk too full for the state file keeps the older one, which is still true.
-    if (!file.finished) (void)file.partial.record();
+    if (file.finished) continue;
+    [[maybe_unused]] const Status recorded = file.partial.record();
   }
   return std::unexpected(*error_);
 }
