@@ -29,6 +29,7 @@ Result<Subprocess> Subprocess::start(const std::vector<std::string>& arguments,
                                      const std::vector<std::string>& environment,
                                      const std::filesystem::path& log) {
   std::vector<char*> argument_pointers;
+  argument_pointers.reserve(arguments.size() + 1);
   for (const auto& argument : arguments) {
     argument_pointers.push_back(const_cast<char*>(argument.c_str()));
   }
