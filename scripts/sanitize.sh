@@ -7,7 +7,7 @@ source "$(dirname "$0")/common.sh"
 
 slow='^SmolLm2[.]|^Install[.]'
 # The rooms with threads, and what in them has none.
-threaded='base kernels models engine hub'
+threaded='base kernels engine hub'
 unthreaded='Sampler|StopFilter|ReasoningFilter'
 
 one_at_a_time build
