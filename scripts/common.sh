@@ -10,6 +10,9 @@ jobs=${FATHOM_JOBS:-$(nproc)}
 # Where build/fathom and everything else that is built goes.
 build=build
 
+# What was compiled in one clone serves another.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
 step() { printf '\n==> %s\n' "$*"; }
 note() { printf '    %s\n' "$*"; }
 die() {
