@@ -4,6 +4,13 @@
 
 namespace fathom {
 
+AnswerStream::Reasoning AnswerStream::reasoning_after(std::string_view prompt) {
+  while (!prompt.empty() && (prompt.back() == '\n' || prompt.back() == ' ')) {
+    prompt.remove_suffix(1);
+  }
+  return prompt.ends_with("<think>") ? Reasoning::kHasBegun : Reasoning::kMayBegin;
+}
+
 AnswerStream::AnswerStream(const Tokenizer* tokenizer, const std::vector<std::string>& stops,
                            Reasoning reasoning, const OnPiece& on_piece)
     : stop_(stops), on_piece_(on_piece) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/reasoning_filter.h"
@@ -18,6 +19,8 @@ namespace fathom {
 class AnswerStream {
  public:
   enum class Reasoning { kNone, kMayBegin, kHasBegun };
+  // For the answer to a rendered chat: its template may have written the opening tag.
+  static Reasoning reasoning_after(std::string_view prompt);
 
   // tokenizer may be null: then there is no text. Both must outlive the stream.
   AnswerStream(const Tokenizer* tokenizer, const std::vector<std::string>& stops,

@@ -64,6 +64,13 @@ Status validate(const SamplingOptions& options) {
     return usage_error("frequency-penalty is {}; it must be a finite number",
                        options.frequency_penalty);
   }
+  for (const LogitBias& bias : options.logit_bias) {
+    // -infinity forbids a token.
+    if (std::isnan(bias.bias) || bias.bias == std::numeric_limits<float>::infinity()) {
+      return usage_error("logit-bias of token {} is {}; it must be a number or -infinity",
+                         bias.token, bias.bias);
+    }
+  }
   if (options.penalty_window < -1) {
     return usage_error("the penalty window is {}; it must be 0 or more tokens, or -1 for all",
                        options.penalty_window);
@@ -86,7 +93,7 @@ bool Sampler::repeats_matter() const {
 }
 
 bool Sampler::penalties_matter() const {
-  return repeats_matter() || options_.presence_penalty != 0.0F ||
+  return repeats_matter() || !options_.logit_bias.empty() || options_.presence_penalty != 0.0F ||
          options_.frequency_penalty != 0.0F;
 }
 
@@ -135,6 +142,10 @@ void Sampler::see(int32_t token, bool in_answer) {
 
 std::span<const float> Sampler::penalize(std::span<const float> logits) {
   std::copy(logits.begin(), logits.end(), penalized_.begin());
+  for (const LogitBias& bias : options_.logit_bias) {
+    const auto token = static_cast<size_t>(bias.token);
+    if (bias.token >= 0 && token < logits.size()) penalized_[token] += bias.bias;
+  }
   for (const int32_t token : seen_) {
     if (static_cast<size_t>(token) >= logits.size()) continue;
     const Uses& uses = uses_[static_cast<size_t>(token)];

@@ -26,14 +26,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-AnswerStream::Reasoning reasoning_after(std::string_view prompt) {
-  while (!prompt.empty() && (prompt.back() == '\n' || prompt.back() == ' ')) {
-    prompt.remove_suffix(1);
-  }
-  return prompt.ends_with("<think>") ? AnswerStream::Reasoning::kHasBegun
-                                     : AnswerStream::Reasoning::kMayBegin;
-}
-
 }  // namespace
 
 std::string_view name(FinishReason reason) {
@@ -196,7 +188,7 @@ Result<Answer> Session::chat(const std::vector<Message>& messages, const Generat
   FATHOM_TRY(const std::string prompt, impl_->engine->render(messages, true, tokenizer));
   // The template writes BOS itself.
   FATHOM_TRY(std::vector<int32_t> tokens, tokenizer->encode(prompt, SpecialText::kParse, false));
-  return impl_->answer(tokens, options, reasoning_after(prompt), on_piece);
+  return impl_->answer(tokens, options, AnswerStream::reasoning_after(prompt), on_piece);
 }
 
 Result<Answer> Session::continue_tokens(const std::vector<int32_t>& prompt,

@@ -347,5 +347,26 @@ TEST(Sampler, ValidateNamesTheOptionThatMakesNoSense) {
   }
 }
 
+TEST(Sampler, AddsBiasesBeforeItChooses) {
+  SamplingOptions options = neutral();
+  options.temperature = 0.0F;
+  const std::vector<float> logits = {0.0F, 1.0F, 2.0F};
+  options.logit_bias = {{.token = 0, .bias = 2.5F}};
+  EXPECT_EQ(Sampler(options, {}).sample(logits), 0);
+  options.logit_bias = {{.token = 2, .bias = -kInfinity}};
+  EXPECT_EQ(Sampler(options, {}).sample(logits), 1);
+  options.logit_bias = {{.token = 7, .bias = 100.0F}};
+  EXPECT_EQ(Sampler(options, {}).sample(logits), 2);
+}
+
+TEST(Sampler, RejectsBiasesThatAreNoNumbers) {
+  for (const float bias : {kNan, kInfinity}) {
+    SamplingOptions options = neutral();
+    options.logit_bias = {{.token = 3, .bias = bias}};
+    ASSERT_FALSE(validate(options));
+    EXPECT_NE(validate(options).error().message.find("token 3"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace fathom
