@@ -7,12 +7,6 @@
 
 namespace fathom {
 
-namespace {
-int64_t pages_for(int64_t tokens) {
-  return (tokens + CachePool::kPageTokens - 1) / CachePool::kPageTokens;
-}
-}  // namespace
-
 Result<KvCache> KvCache::make(const CacheLayout& layout, int64_t tokens) {
   FATHOM_TRY(CachePool pool, CachePool::make(layout, pages_for(tokens)));
   return KvCache(std::move(pool));
@@ -54,6 +48,14 @@ bool CachedSequence::append(std::span<const int32_t> tokens) {
   for (int64_t i = 0; i < needed; ++i) pages_.push_back(*cache_->take());
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   return true;
+}
+
+void CachedSequence::adopt(int32_t page, std::span<const int32_t> tokens) {
+  FATHOM_ASSERT(length() % CachePool::kPageTokens == 0 &&
+                std::ssize(tokens) == CachePool::kPageTokens);
+  cache_->share(page);
+  pages_.push_back(page);
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
 }
 
 void CachedSequence::truncate(int64_t length) {

@@ -15,12 +15,18 @@
 
 namespace fathom {
 
+// Pages that hold `tokens` tokens.
+constexpr int64_t pages_for(int64_t tokens) {
+  return (tokens + CachePool::kPageTokens - 1) / CachePool::kPageTokens;
+}
+
 class KvCache {
  public:
   // Room for `tokens` tokens, rounded up to whole pages.
   static Result<KvCache> make(const CacheLayout& layout, int64_t tokens);
 
   CachePool& pool() { return pool_; }
+  int64_t pages() const { return pool_.pages(); }
   int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
 
   std::optional<int32_t> take();  // a page with one owner, or nothing if all are in use
@@ -49,6 +55,9 @@ class CachedSequence {
   // Makes room for the tokens and notes them; the next forward() fills their rows.
   // False (and no change) if the cache has too few free pages.
   bool append(std::span<const int32_t> tokens);
+  // Goes on with a page that another owner has filled with these tokens, a whole page of them.
+  // This sequence must end at the end of a page.
+  void adopt(int32_t page, std::span<const int32_t> tokens);
   // Forgets all but the first `length` tokens.
   void truncate(int64_t length);
   // How many of its first tokens this sequence has in common with `tokens`.

@@ -19,6 +19,7 @@ struct BatchSequence {
   std::span<const int32_t> pages;   // page table, with room for position + tokens.size()
   // Which of the tokens need logits: none, the last, or all.
   enum class Logits { kNone, kLast, kAll } logits = Logits::kLast;
+  bool hidden_states = false;  // keep those of all its tokens: LanguageModel::hidden_states()
 };
 
 struct Batch {

@@ -22,8 +22,9 @@ struct Step {
   // Rotates `heads` heads of every row in place; the first starts at x, the next head_stride on.
   void rotate(float* x, int64_t stride, int64_t heads, int64_t head_stride) const;
 
-  // Stores this step's keys (and values) of a layer, and attends: q [rows, heads * key_dim] ->
-  // out [rows, heads * value_dim]. `value` is null where values are in the keys.
+  // Stores this step's keys (and values) of a layer, all rows of them, and only then attends, so a
+  // sequence may read pages that another fills in the same step. Shapes: q [rows, heads * key_dim]
+  // -> out [rows, heads * value_dim]. `value` is null where values are in the keys.
   void attend(int64_t layer, const AttentionShape& shape, const float* key, int64_t key_stride,
               const float* value, int64_t value_stride, const float* q, float* out) const;
 

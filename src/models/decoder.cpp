@@ -54,6 +54,7 @@ std::span<const float> Decoder::forward(const Batch& batch, CachePool& cache) {
     layer.feed_forward->forward(step, normed, update);
     kernels_.add(x, hidden, update, hidden, rows, hidden);
   }
+  keep_hidden_states(batch, x);
   return head(step, x);
 }
 
@@ -62,6 +63,20 @@ void Decoder::embed(const Step& step, float* x) {
   for (const BatchSequence& sequence : step.batch.sequences) {
     kernels_.gather_rows(embedding_, sequence.tokens, x, hidden);
     x += static_cast<int64_t>(sequence.tokens.size()) * hidden;
+  }
+}
+
+void Decoder::keep_hidden_states(const Batch& batch, const float* x) {
+  hidden_states_.clear();
+  const int64_t hidden = config_.hidden_size;
+  for (const BatchSequence& sequence : batch.sequences) {
+    const auto rows = static_cast<int64_t>(sequence.tokens.size());
+    if (sequence.hidden_states) {
+      const size_t at = hidden_states_.size();
+      hidden_states_.resize(at + static_cast<size_t>(rows * hidden));
+      final_norm_.forward(kernels_, x, hidden, rows, hidden_states_.data() + at, hidden);
+    }
+    x += rows * hidden;
   }
 }
 

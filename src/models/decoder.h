@@ -41,6 +41,7 @@ class Decoder final : public LanguageModel {
   int64_t weight_bytes() const override { return weight_bytes_; }
   int64_t max_batch_tokens() const override { return max_batch_tokens_; }
   std::span<const float> forward(const Batch& batch, CachePool& cache) override;
+  std::span<const float> hidden_states() const override { return hidden_states_; }
 
  private:
   Decoder(const ModelConfig& config, Kernels& kernels, int64_t rope_dim, int64_t max_batch_tokens)
@@ -50,6 +51,7 @@ class Decoder final : public LanguageModel {
         max_batch_tokens_(max_batch_tokens) {}
 
   void embed(const Step& step, float* x);
+  void keep_hidden_states(const Batch& batch, const float* x);
   std::span<const float> head(const Step& step, const float* x);
 
   ModelConfig config_;
@@ -62,8 +64,9 @@ class Decoder final : public LanguageModel {
   PackedMatrix embedding_;  // [vocab, hidden]
   std::vector<DecoderLayer> layers_;
   RmsNorm final_norm_;
-  PackedMatrix head_;          // [vocab, hidden]; empty where it is the embedding
-  std::vector<float> logits_;  // of the last forward()
+  PackedMatrix head_;                 // [vocab, hidden]; empty where it is the embedding
+  std::vector<float> logits_;         // of the last forward()
+  std::vector<float> hidden_states_;  // of the last forward()
 };
 
 }  // namespace fathom

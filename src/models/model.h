@@ -39,6 +39,10 @@ class LanguageModel {
   // Logits of the rows that asked for them, in order: [rows, vocab_size], valid until the next
   // call. batch.tokens() <= max_batch_tokens; token ids and positions are the caller's to check.
   virtual std::span<const float> forward(const Batch& batch, CachePool& cache) = 0;
+
+  // What the last forward() gave the output head, after the final norm, for all rows of the
+  // sequences that asked: [rows, hidden_size], valid until the next call.
+  virtual std::span<const float> hidden_states() const = 0;
 };
 
 }  // namespace fathom

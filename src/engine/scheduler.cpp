@@ -1,0 +1,310 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace fathom {
+
+namespace {
+
+constexpr int64_t kPage = CachePool::kPageTokens;
+// Of so many places, one goes to whoever came first, whatever the class.
+constexpr uint64_t kFairPlace = 8;
+
+}  // namespace
+
+struct Scheduler::Sequence {
+  Sequence(SequenceId id_in, NewSequence request, KvCache& cache)
+      : id(id_in),
+        priority(request.priority),
+        every_row(request.every_row),
+        max_rows(request.max_rows),
+        tokens(std::move(request.prompt)),
+        computed(cache) {}
+
+  int64_t known() const { return std::ssize(tokens); }
+  int64_t remaining() const { return known() - computed.length(); }
+  bool before(const Sequence& other) const {
+    return priority != other.priority ? priority < other.priority : id < other.id;
+  }
+
+  SequenceId id;
+  Priority priority;
+  bool every_row;
+  int64_t max_rows;
+  std::vector<int32_t> tokens;  // known: prompt and answer so far
+  CachedSequence computed;
+  PrefixCache::Path path;  // of its first pages, those that are in the prefix cache
+  bool path_ends = false;  // its next page is another's in the prefix cache, or nothing is kept
+  bool running = false;
+  bool started = false;  // some of it was computed before, perhaps to be given up again
+  uint64_t planned_in = 0;
+  int64_t cached_tokens = 0;
+  int64_t preemptions = 0;
+};
+
+Scheduler::Scheduler(const SchedulerOptions& options, KvCache& cache)
+    : options_(options), cache_(cache), prefixes_(cache) {
+  FATHOM_ASSERT(options.max_running > 0 && options.max_batch_tokens >= options.max_running);
+}
+
+Scheduler::~Scheduler() {
+  for (auto& [id, sequence] : sequences_) release(*sequence);
+}
+
+SequenceId Scheduler::add(NewSequence request) {
+  FATHOM_ASSERT(!request.prompt.empty() && std::ssize(request.prompt) < capacity());
+  const SequenceId id = next_id_++;
+  auto sequence = std::make_unique<Sequence>(id, std::move(request), cache_);
+  waiting_[static_cast<size_t>(sequence->priority)].push_back(sequence.get());
+  sequences_.emplace(id, std::move(sequence));
+  return id;
+}
+
+void Scheduler::append(SequenceId id, int32_t token) {
+  Sequence& sequence = *sequences_.at(id);
+  FATHOM_ASSERT(sequence.running && sequence.remaining() == 0 && sequence.known() < capacity());
+  sequence.tokens.push_back(token);
+}
+
+void Scheduler::finish(SequenceId id) {
+  const auto found = sequences_.find(id);
+  FATHOM_ASSERT(found != sequences_.end());
+  Sequence& sequence = *found->second;
+  if (sequence.running) {
+    std::erase(running_, &sequence);
+  } else {
+    std::erase(waiting_[static_cast<size_t>(sequence.priority)], &sequence);
+  }
+  release(sequence);
+  sequences_.erase(found);
+}
+
+int64_t Scheduler::waiting() const {
+  int64_t count = 0;
+  for (const Queue& queue : waiting_) count += std::ssize(queue);
+  return count;
+}
+
+int64_t Scheduler::decoding() const {
+  return std::count_if(running_.begin(), running_.end(),
+                       [](const Sequence* s) { return s->remaining() == 1; });
+}
+
+int64_t Scheduler::cached_tokens(SequenceId id) const {
+  return sequences_.at(id)->cached_tokens;
+}
+
+int64_t Scheduler::preemptions(SequenceId id) const {
+  return sequences_.at(id)->preemptions;
+}
+
+int64_t Scheduler::pages_used() const {
+  return cache_.pages() - cache_.free_pages() - prefixes_.evictable();
+}
+
+const std::vector<ScheduledSequence>& Scheduler::plan(int64_t prompt_rows) {
+  ++step_;
+  plan_.clear();
+  planned_prompt_rows_ = 0;
+  rows_left_ = options_.max_batch_tokens;
+  plan_decoding();
+  plan_prompts(plan_.empty() ? rows_left_ : std::min(rows_left_, prompt_rows));
+  FATHOM_ASSERT(!plan_.empty() || sequences_.empty());
+  return plan_;
+}
+
+void Scheduler::plan_decoding() {
+  // Those that make room for others are younger, so they come later in running_ and are not in
+  // the plan yet.
+  for (size_t i = 0; i < running_.size();) {
+    Sequence& sequence = *running_[i];
+    if (sequence.remaining() != 1 || make_room(sequence, 1)) {
+      if (sequence.remaining() == 1) schedule(sequence, 1);
+      ++i;
+    } else {
+      // It is the youngest itself and has been preempted.
+      FATHOM_ASSERT(!sequence.running);
+    }
+  }
+}
+
+void Scheduler::plan_prompts(int64_t budget) {
+  const auto rows_for = [&](const Sequence& s) {
+    const int64_t rows = std::min(s.remaining(), budget - planned_prompt_rows_);
+    return s.max_rows > 0 ? std::min(rows, s.max_rows) : rows;
+  };
+  const auto give = [&](Sequence& s) {
+    const int64_t wanted = rows_for(s);
+    // Younger sequences give way only for the first in line, and only if they are not in this plan.
+    while (rows_that_fit(s) < wanted && preempt_youngest(s)) {
+    }
+    const int64_t rows = std::min(wanted, rows_that_fit(s));
+    if (rows <= 0 || !make_room(s, rows)) return;
+    schedule(s, rows);
+    planned_prompt_rows_ += rows;
+  };
+
+  size_t i = 0;
+  bool queue_moves = true;
+  while (planned_prompt_rows_ < budget) {
+    while (i < running_.size() &&
+           (running_[i]->planned_in == step_ || running_[i]->remaining() == 0)) {
+      ++i;
+    }
+    Sequence* running = i < running_.size() ? running_[i] : nullptr;
+    Sequence* waiting = queue_moves ? next_waiting() : nullptr;
+    if (waiting != nullptr && (running == nullptr || waiting->before(*running))) {
+      queue_moves = admit(*waiting);
+      if (!queue_moves) continue;
+      give(*waiting);
+      // It took its place in running_ somewhere before or after this one.
+      i = 0;
+    } else if (running != nullptr) {
+      match_prefix(*running);
+      give(*running);
+      ++i;
+    } else {
+      return;
+    }
+  }
+}
+
+Scheduler::Sequence* Scheduler::next_waiting() {
+  Sequence* chosen = nullptr;
+  const bool fair = admissions_ % kFairPlace == kFairPlace - 1;
+  for (const Queue& queue : waiting_) {
+    if (queue.empty()) continue;
+    Sequence* head = queue.front();
+    if (chosen == nullptr || (fair && head->id < chosen->id)) chosen = head;
+  }
+  return chosen;
+}
+
+// Takes a sequence from the queue if there is a place, and memory for all that is known of it
+// beside what the running ones still need for theirs.
+bool Scheduler::admit(Sequence& sequence) {
+  if (running() >= options_.max_running) return false;
+  match_prefix(sequence);
+  const auto missing = [](const Sequence& s) {
+    return pages_for(s.known() + 1) - std::ssize(s.computed.pages());
+  };
+  int64_t needed = missing(sequence);
+  if (!running_.empty()) {
+    // Some air, or the next pages of the others would soon preempt what was just admitted.
+    needed += running() / 2;
+    for (const Sequence* other : running_) needed += missing(*other);
+  }
+  if (needed > cache_.free_pages() + prefixes_.evictable()) {
+    // What it matched may be needed by those that run.
+    release(sequence);
+    if (!sequence.started) sequence.cached_tokens = 0;
+    return false;
+  }
+  Queue& queue = waiting_[static_cast<size_t>(sequence.priority)];
+  queue.erase(std::find(queue.begin(), queue.end(), &sequence));
+  sequence.running = true;
+  ++admissions_;
+  running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence,
+                                   [](const auto* a, const auto* b) { return a->before(*b); }),
+                  &sequence);
+  return true;
+}
+
+// Takes the next pages from the prefix cache as far as it has them. The last known token is always
+// computed, for its logits. Pages count as there from the step that computes them: a layer stores
+// the keys and values of all rows before it attends to any.
+void Scheduler::match_prefix(Sequence& sequence) {
+  if (sequence.every_row || sequence.path_ends || !options_.prefix_cache) return;
+  while (sequence.computed.length() == std::ssize(sequence.path) * kPage &&
+         sequence.remaining() > kPage) {
+    const auto at = static_cast<size_t>(sequence.computed.length());
+    const PrefixCache::PageTokens tokens(sequence.tokens.data() + at, static_cast<size_t>(kPage));
+    const PrefixCache::Node* node = prefixes_.enter(sequence.path, tokens);
+    if (node == nullptr) return;
+    sequence.computed.adopt(PrefixCache::page(*node), tokens);
+    if (sequence.preemptions == 0) sequence.cached_tokens += kPage;
+  }
+}
+
+// Puts the pages that are full now into the prefix cache.
+void Scheduler::keep_prefix(Sequence& sequence) {
+  if (sequence.path_ends || !options_.prefix_cache) return;
+  while ((std::ssize(sequence.path) + 1) * kPage <= sequence.computed.length()) {
+    const size_t page = sequence.path.size();
+    const PrefixCache::PageTokens tokens(sequence.tokens.data() + page * static_cast<size_t>(kPage),
+                                         static_cast<size_t>(kPage));
+    if (!prefixes_.add(sequence.path, tokens, sequence.computed.pages()[page])) {
+      sequence.path_ends = true;
+      return;
+    }
+  }
+}
+
+int64_t Scheduler::rows_that_fit(const Sequence& sequence) const {
+  const int64_t pages =
+      std::ssize(sequence.computed.pages()) + cache_.free_pages() + prefixes_.evictable();
+  return pages * kPage - sequence.computed.length();
+}
+
+// Makes the pages free that the next `rows` rows need, if need be by preempting younger sequences,
+// or this one where it is the youngest itself: then false.
+bool Scheduler::make_room(Sequence& sequence, int64_t rows) {
+  const int64_t needed =
+      pages_for(sequence.computed.length() + rows) - std::ssize(sequence.computed.pages());
+  while (cache_.free_pages() < needed) {
+    if (prefixes_.evict() || preempt_youngest(sequence)) continue;
+    FATHOM_ASSERT(running_.back() == &sequence);
+    preempt(sequence);
+    return false;
+  }
+  return true;
+}
+
+bool Scheduler::preempt_youngest(const Sequence& claimant) {
+  Sequence& youngest = *running_.back();
+  if (!claimant.before(youngest) || youngest.planned_in == step_) return false;
+  preempt(youngest);
+  return true;
+}
+
+void Scheduler::preempt(Sequence& sequence) {
+  std::erase(running_, &sequence);
+  release(sequence);
+  sequence.running = false;
+  ++sequence.preemptions;
+  ++preemptions_;
+  // Before all that came later.
+  Queue& queue = waiting_[static_cast<size_t>(sequence.priority)];
+  queue.insert(std::upper_bound(queue.begin(), queue.end(), &sequence,
+                                [](const auto* a, const auto* b) { return a->id < b->id; }),
+               &sequence);
+}
+
+void Scheduler::schedule(Sequence& sequence, int64_t rows) {
+  const int64_t position = sequence.computed.length();
+  const auto tokens = std::span<const int32_t>(sequence.tokens)
+                          .subspan(static_cast<size_t>(position), static_cast<size_t>(rows));
+  const bool room = sequence.computed.append(tokens);
+  FATHOM_ASSERT(room);
+  keep_prefix(sequence);
+  sequence.planned_in = step_;
+  rows_left_ -= rows;
+  plan_.push_back({.id = sequence.id,
+                   .tokens = tokens,
+                   .position = position,
+                   .pages = sequence.computed.pages(),
+                   .last = sequence.remaining() == 0,
+                   .first = !sequence.started});
+  sequence.started = true;
+}
+
+void Scheduler::release(Sequence& sequence) {
+  prefixes_.leave(sequence.path);
+  sequence.path_ends = false;
+  sequence.computed.truncate(0);
+}
+
+}  // namespace fathom
