@@ -1,0 +1,294 @@
+#include "engine/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+
+namespace fathom {
+namespace {
+
+constexpr int64_t kPage = CachePool::kPageTokens;
+constexpr int64_t kNoBound = 1 << 20;
+
+// A scheduler with its cache, and a model that computes nothing but remembers which token each
+// place of each page holds. Every plan is checked: what a sequence reads must be its own tokens.
+class Simulation {
+ public:
+  explicit Simulation(int64_t pages, SchedulerOptions options = {})
+      : cache_(*KvCache::make({.layers = 1, .key_width = 1, .value_width = 1}, pages * kPage)),
+        scheduler_(options, cache_),
+        options_(options) {}
+
+  SequenceId add(std::vector<int32_t> prompt, Priority priority = Priority::kNormal) {
+    const SequenceId id = scheduler_.add({.prompt = prompt, .priority = priority});
+    known_[id] = std::move(prompt);
+    return id;
+  }
+
+  // One step. Each sequence that draws goes on with its own next token.
+  std::vector<ScheduledSequence> step(int64_t prompt_rows = kNoBound) {
+    std::vector<ScheduledSequence> plan = scheduler_.plan(prompt_rows);
+    int64_t rows = 0;
+    for (const auto& s : plan) {
+      rows += std::ssize(s.tokens);
+      for (int64_t i = 0; i < std::ssize(s.tokens); ++i) {
+        memory_[place(s, s.position + i)] = s.tokens[static_cast<size_t>(i)];
+      }
+    }
+    EXPECT_LE(rows, options_.max_batch_tokens);
+    EXPECT_LE(scheduler_.running(), options_.max_running);
+    std::vector<SequenceId> drawing;
+    for (const auto& s : plan) {
+      const auto& known = known_.at(s.id);
+      for (int64_t i = 0; i < s.position + std::ssize(s.tokens); ++i) {
+        EXPECT_EQ(memory_.at(place(s, i)), known[static_cast<size_t>(i)]) << s.id << " at " << i;
+      }
+      EXPECT_EQ(s.last, s.position + std::ssize(s.tokens) == std::ssize(known));
+      computed_ += std::ssize(s.tokens);
+      if (s.last) drawing.push_back(s.id);
+    }
+    for (const SequenceId id : drawing) {
+      auto& known = known_.at(id);
+      known.push_back(static_cast<int32_t>((id * 31 + known.size() * 7) % 50));
+      scheduler_.append(id, known.back());
+    }
+    return plan;
+  }
+
+  void finish(SequenceId id) {
+    scheduler_.finish(id);
+    known_.erase(id);
+  }
+  int64_t length(SequenceId id) const { return std::ssize(known_.at(id)); }
+  int64_t computed() const { return computed_; }
+  Scheduler& scheduler() { return scheduler_; }
+  KvCache& cache() { return cache_; }
+
+ private:
+  static int64_t place(const ScheduledSequence& s, int64_t position) {
+    return s.pages[static_cast<size_t>(position / kPage)] * kPage + position % kPage;
+  }
+
+  KvCache cache_;
+  Scheduler scheduler_;
+  SchedulerOptions options_;
+  std::map<SequenceId, std::vector<int32_t>> known_;
+  std::map<int64_t, int32_t> memory_;
+  int64_t computed_ = 0;
+};
+
+std::vector<int32_t> tokens(int64_t count, int32_t salt = 0) {
+  std::vector<int32_t> list;
+  for (int64_t i = 0; i < count; ++i) list.push_back(static_cast<int32_t>(salt * 1000 + i));
+  return list;
+}
+
+std::vector<SequenceId> ids(const std::vector<ScheduledSequence>& plan) {
+  std::vector<SequenceId> list;
+  for (const auto& s : plan) list.push_back(s.id);
+  return list;
+}
+
+using Ids = std::vector<SequenceId>;
+
+TEST(Scheduler, ComputesAPromptAtOnceAndThenATokenAtATime) {
+  Simulation sim(10);
+  const auto a = sim.add(tokens(40));
+  auto plan = sim.step();
+  ASSERT_EQ(plan.size(), 1U);
+  EXPECT_TRUE(plan[0].first);
+  EXPECT_EQ(plan[0].tokens.size(), 40U);
+  plan = sim.step();
+  ASSERT_EQ(ids(plan), Ids{a});
+  EXPECT_EQ(plan[0].position, 40);
+  EXPECT_EQ(plan[0].tokens.size(), 1U);
+  EXPECT_FALSE(plan[0].first);
+}
+
+TEST(Scheduler, LetsPromptsComeInBesideSequencesThatDecodeButNoFaster) {
+  Simulation sim(100);
+  const auto a = sim.add(tokens(10, 1));
+  const auto b = sim.add(tokens(10, 2));
+  sim.step();
+  const auto c = sim.add(tokens(100, 3));
+  for (const int64_t expected : {30, 30, 30, 10}) {
+    const auto plan = sim.step(30);
+    ASSERT_EQ(ids(plan), (Ids{a, b, c}));
+    EXPECT_EQ(std::ssize(plan[2].tokens), expected);
+    EXPECT_EQ(sim.scheduler().planned_prompt_rows(), expected);
+  }
+  EXPECT_EQ(sim.step(30)[2].tokens.size(), 1U);
+}
+
+TEST(Scheduler, GivesPromptsAllRowsWhenNobodyDecodes) {
+  Simulation sim(100, {.max_running = 8, .max_batch_tokens = 64});
+  sim.add(tokens(100));
+  EXPECT_EQ(sim.step(0)[0].tokens.size(), 64U);
+}
+
+TEST(Scheduler, ServesAClassInTheOrderOfArrival) {
+  Simulation sim(100, {.max_running = 2});
+  const auto a = sim.add(tokens(10, 1));
+  const auto b = sim.add(tokens(10, 2));
+  const auto c = sim.add(tokens(10, 3));
+  EXPECT_EQ(ids(sim.step()), (Ids{a, b}));
+  EXPECT_EQ(sim.scheduler().waiting(), 1);
+  sim.finish(a);
+  EXPECT_EQ(ids(sim.step()), (Ids{b, c}));
+}
+
+TEST(Scheduler, ServesHigherClassesFirstButStarvesNobody) {
+  Simulation sim(100, {.max_running = 1});
+  const auto low = sim.add(tokens(5), Priority::kLow);
+  Ids order;
+  for (int i = 0; i < 20; ++i) {
+    sim.add(tokens(5, 1), Priority::kHigh);
+    order.push_back(sim.step().at(0).id);
+    sim.finish(order.back());
+  }
+  const auto at = std::find(order.begin(), order.end(), low) - order.begin();
+  EXPECT_EQ(at, 7);
+}
+
+TEST(Scheduler, PreemptsTheYoungestAndLetsItContinueFirst) {
+  Simulation sim(4);
+  const auto a = sim.add(tokens(31, 1));
+  const auto b = sim.add(tokens(31, 2));
+  sim.step();
+  for (int i = 0; i < 33; ++i) sim.step();
+  EXPECT_EQ(sim.scheduler().running(), 2);
+  const auto c = sim.add(tokens(5, 3));
+  // The next page is a's third; b gives up its two.
+  while (sim.scheduler().preemptions() == 0) sim.step();
+  EXPECT_EQ(sim.scheduler().preemptions(b), 1);
+  EXPECT_EQ(sim.scheduler().waiting(), 2);
+  const int64_t known = sim.length(b);
+  sim.finish(a);
+  const auto plan = sim.step();
+  ASSERT_FALSE(plan.empty());
+  EXPECT_EQ(plan[0].id, b);
+  EXPECT_TRUE(plan[0].last);
+  EXPECT_EQ(plan[0].position + std::ssize(plan[0].tokens), known);
+  EXPECT_FALSE(plan[0].first);
+  sim.finish(b);
+  EXPECT_EQ(ids(sim.step()), Ids{c});
+}
+
+TEST(Scheduler, SharesAPageInTheVeryStepThatFillsIt) {
+  Simulation sim(100);
+  auto prompt = tokens(70);
+  sim.add(prompt);
+  prompt.back() = 7;
+  const auto b = sim.add(prompt);
+  const auto plan = sim.step();
+  ASSERT_EQ(plan.size(), 2U);
+  EXPECT_EQ(plan[1].position, 64);
+  EXPECT_EQ(plan[0].pages[1], plan[1].pages[1]);
+  EXPECT_NE(plan[0].pages[2], plan[1].pages[2]);
+  EXPECT_EQ(sim.scheduler().cached_tokens(b), 64);
+}
+
+TEST(Scheduler, ComputesTheLastTokenOfAPromptThatIsAllInTheCache) {
+  Simulation sim(100);
+  const auto a = sim.add(tokens(64));
+  sim.step();
+  sim.finish(a);
+  sim.add(tokens(64));
+  const auto plan = sim.step();
+  EXPECT_EQ(plan[0].position, 32);
+}
+
+TEST(Scheduler, KeepsEndedSequencesWhileThereIsRoomAndEvictsTheOldest) {
+  Simulation sim(6);
+  for (int i = 0; i < 5; ++i) {
+    sim.finish([&] {
+      const auto id = sim.add(tokens(40, i));
+      sim.step();
+      return id;
+    }());
+  }
+  EXPECT_EQ(sim.scheduler().pages_used(), 0);
+  EXPECT_EQ(sim.scheduler().prefixes().pages(), 5);
+  // Four pages: one is free, the first three of the old have to go.
+  const auto big = sim.add(tokens(100, 9));
+  EXPECT_EQ(sim.step()[0].position, 0);
+  EXPECT_EQ(sim.scheduler().prefixes().evicted(), 3);
+  sim.finish(big);
+  const auto old = sim.add(tokens(40, 0));
+  EXPECT_EQ(sim.step()[0].position, 0);
+  sim.finish(old);
+  sim.add(tokens(40, 4));
+  EXPECT_EQ(sim.step()[0].position, 32);
+}
+
+TEST(Scheduler, ForgetsEverythingWithoutAPrefixCache) {
+  Simulation sim(6, {.prefix_cache = false});
+  const auto a = sim.add(tokens(64));
+  sim.step();
+  sim.finish(a);
+  EXPECT_EQ(sim.cache().free_pages(), 6);
+}
+
+TEST(Scheduler, DoesNotAdmitWhatWouldSoonBePreempted) {
+  Simulation sim(4);
+  sim.add(tokens(60, 1));
+  sim.step();
+  sim.add(tokens(60, 2));
+  EXPECT_EQ(sim.step().size(), 1U);
+  EXPECT_EQ(sim.scheduler().waiting(), 1);
+}
+
+TEST(Scheduler, ReadsOnlyItsOwnTokensUnderRandomLoadAndFreesAllInTheEnd) {
+  for (uint32_t seed = 0; seed < 30; ++seed) {
+    std::mt19937 random(seed);
+    const auto below = [&](uint32_t n) { return static_cast<int64_t>(random() % n); };
+    const int64_t pages = 8 + below(40);
+    SchedulerOptions options{.max_running = 1 + below(12), .max_batch_tokens = 12 + below(100)};
+    Simulation sim(pages, options);
+    std::map<SequenceId, int64_t> open;  // and the length at which each ends
+    int64_t added = 0;
+    std::map<SequenceId, int64_t> last_ran;
+    for (int64_t step = 0; step < 600; ++step) {
+      while (added < 60 && below(3) == 0) {
+        // Beginnings are often shared.
+        auto prompt = tokens(1 + below(100), static_cast<int32_t>(below(3)));
+        if (below(2) == 0) prompt.back() = static_cast<int32_t>(below(1000));
+        const auto limit = std::min(std::ssize(prompt) + 1 + below(80), sim.scheduler().capacity());
+        open[sim.add(prompt, static_cast<Priority>(below(3)))] = limit;
+        ++added;
+      }
+      if (!open.empty() && below(20) == 0) {  // a cancellation
+        const auto victim = std::next(open.begin(), below(static_cast<uint32_t>(open.size())));
+        sim.finish(victim->first);
+        open.erase(victim);
+      }
+      sim.step(below(40));
+      for (auto it = open.begin(); it != open.end();) {
+        if (sim.length(it->first) >= it->second) {
+          sim.finish(it->first);
+          it = open.erase(it);
+        } else {
+          ++it;
+        }
+      }
+    }
+    for (int64_t step = 0; !open.empty(); ++step) {
+      ASSERT_LT(step, 20000) << "no progress with seed " << seed;
+      sim.step(below(40) + 1);
+      std::erase_if(open, [&](const auto& entry) {
+        if (sim.length(entry.first) < entry.second) return false;
+        sim.finish(entry.first);
+        return true;
+      });
+    }
+    EXPECT_TRUE(sim.scheduler().plan(1).empty());
+    EXPECT_EQ(sim.scheduler().pages_used(), 0);
+    EXPECT_EQ(sim.cache().free_pages() + sim.scheduler().prefixes().pages(), pages);
+  }
+}
+
+}  // namespace
+}  // namespace fathom
