@@ -142,6 +142,11 @@ class FATHOM_API Session {
   // Logits after each of `tokens` (all) or after the last; rows of vocab_size. Forgets the cache.
   Result<std::vector<std::vector<float>>> logits(const std::vector<int32_t>& tokens,
                                                  bool all = false);
+  // The same, handed over as they come, for texts whose logits are too many to keep: first is the
+  // position whose row comes first (all before it are only read). A row is valid during its call.
+  using OnLogits = std::function<void(int64_t position, const float* row)>;
+  Status each_logits(const std::vector<int32_t>& tokens, int64_t first,
+                           const OnLogits& on_logits);
 
   int64_t context() const;
 

@@ -6,7 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/format.h"
-#include "cli/loading_progress.h"
+#include "cli/work_progress.h"
 #include "cli/model_options.h"
 #include "cli/speed_test.h"
 #include "cli/terminal.h"
@@ -151,7 +151,7 @@ Result<int> bench(const BenchOptions& options) {
   }
   std::unique_ptr<LanguageModel> model;
   {
-    LoadingProgress progress;
+    WorkProgress progress("Loading the model");
     load.on_progress = [&progress](double fraction) { progress.show(fraction); };
     FATHOM_TRY(model, LanguageModel::load(*checkpoint, *kernels, load));
   }

@@ -24,6 +24,7 @@ void add_inspect(CLI::App& app, Chosen& chosen);
 void add_tokenize(CLI::App& app, Chosen& chosen);
 void add_logits(CLI::App& app, Chosen& chosen);
 void add_bench(CLI::App& app, Chosen& chosen);
+void add_eval(CLI::App& app, Chosen& chosen);
 void add_pull(CLI::App& app, Chosen& chosen);
 
 }  // namespace fathom::cli

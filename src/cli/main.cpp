@@ -47,6 +47,7 @@ int run_command_line(int argc, char** argv) {
   add_tokenize(app, chosen);
   add_logits(app, chosen);
   add_bench(app, chosen);
+  add_eval(app, chosen);
   add_pull(app, chosen);
 
   if (argc <= 1) {

@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/loading_progress.h"
+#include "cli/work_progress.h"
 #include "hub/model_cache.h"
 
 namespace fathom::cli {
@@ -76,7 +76,7 @@ Result<Model> load_model(const ModelOptions& options) {
   load.threads = options.threads;
   FATHOM_TRY(load.kernels, kernel_set(options));
   FATHOM_TRY(const auto path, find_model(options));
-  LoadingProgress progress;
+  WorkProgress progress("Loading the model");
   load.on_progress = [&progress](double fraction) { progress.show(fraction); };
   return Model::load(path.string(), load);
 }

@@ -196,31 +196,48 @@ Result<Answer> Session::continue_tokens(const std::vector<int32_t>& prompt,
   return impl_->answer(prompt, options, AnswerStream::Reasoning::kNone, on_piece);
 }
 
-Result<std::vector<std::vector<float>>> Session::logits(const std::vector<int32_t>& tokens,
-                                                        bool all) {
+Status Session::each_logits(const std::vector<int32_t>& tokens, int64_t first,
+                            const OnLogits& on_logits) {
   FATHOM_CHECK(impl_->prepare());
+  const auto length = static_cast<int64_t>(tokens.size());
   if (tokens.empty()) return fail("There are no tokens to compute logits for.");
+  if (first < 0 || first >= length) {
+    return fail("There is no position {} in {} tokens.", first, length);
+  }
   FATHOM_CHECK(impl_->engine->check_tokens(tokens));
-  if (static_cast<int64_t>(tokens.size()) > impl_->context) {
-    return fail("{} tokens do not fit into the context of {}.", tokens.size(), impl_->context);
+  if (length > impl_->context) {
+    return fail("{} tokens do not fit into the context of {}.", length, impl_->context);
   }
   const std::lock_guard lock(impl_->engine->compute);
   impl_->sequence->truncate(0);
-  const auto vocab = static_cast<size_t>(impl_->engine->info.vocab_size);
-  const auto chunk = static_cast<size_t>(impl_->engine->model->max_batch_tokens());
-  std::vector<std::vector<float>> rows;
-  for (std::span<const int32_t> rest = tokens; !rest.empty();) {
-    const auto part = rest.first(std::min(chunk, rest.size()));
-    rest = rest.subspan(part.size());
-    const auto wanted = all            ? BatchSequence::Logits::kAll
-                        : rest.empty() ? BatchSequence::Logits::kLast
-                                       : BatchSequence::Logits::kNone;
+  const int64_t vocab = impl_->engine->info.vocab_size;
+  const int64_t chunk = impl_->engine->model->max_batch_tokens();
+  using Logits = BatchSequence::Logits;
+  for (int64_t begin = 0; begin < length;) {
+    const int64_t end = std::min(length, begin + chunk);
+    const Logits wanted = first < end - 1 ? Logits::kAll
+                          : first < end   ? Logits::kLast
+                                          : Logits::kNone;
+    const auto part =
+        std::span(tokens).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
     FATHOM_TRY(const std::span<const float> out, impl_->compute(part, wanted));
-    for (size_t i = 0; i < out.size(); i += vocab) {
-      rows.emplace_back(out.begin() + static_cast<std::ptrdiff_t>(i),
-                        out.begin() + static_cast<std::ptrdiff_t>(i + vocab));
+    const int64_t computed = static_cast<int64_t>(out.size()) / vocab;
+    for (int64_t i = 0; i < computed; ++i) {
+      const int64_t position = end - computed + i;
+      if (position >= first) on_logits(position, out.data() + i * vocab);
     }
+    begin = end;
   }
+  return {};
+}
+
+Result<std::vector<std::vector<float>>> Session::logits(const std::vector<int32_t>& tokens,
+                                                        bool all) {
+  std::vector<std::vector<float>> rows;
+  const auto vocab = impl_->engine->info.vocab_size;
+  const int64_t first = all ? 0 : std::max<int64_t>(0, static_cast<int64_t>(tokens.size()) - 1);
+  FATHOM_CHECK(each_logits(
+      tokens, first, [&](int64_t, const float* row) { rows.emplace_back(row, row + vocab); }));
   return rows;
 }
 

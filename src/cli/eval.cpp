@@ -1,0 +1,214 @@
+// fathom eval: what a model is worth in numbers, on a text of the user's.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/input_file.h"
+#include "cli/model_options.h"
+#include "cli/terminal.h"
+#include "cli/work_progress.h"
+#include "evaluate/divergence.h"
+#include "evaluate/perplexity.h"
+
+namespace fathom::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct EvalOptions {
+  ModelOptions model;
+  std::string reference;
+  std::string reference_kernels = "auto";
+  std::string text;
+  Windowing windowing;
+  int64_t max_tokens = 0;  // 0: the whole text
+  bool json = false;
+};
+
+// JSON has no infinities; a text the model holds impossible has one.
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+// The ids of the text, at most max_tokens of them. Special tokens spelled out in it are plain text.
+Result<std::vector<int32_t>> read_tokens(const Model& model, const EvalOptions& options) {
+  FATHOM_TRY(const std::string text, read_input_file(options.text));
+  if (text.empty()) return fail("{} is empty: there is nothing to score.", options.text);
+  FATHOM_TRY(auto tokens, model.tokenize(text));
+  if (options.max_tokens > 0 && static_cast<int64_t>(tokens.size()) > options.max_tokens) {
+    tokens.resize(static_cast<size_t>(options.max_tokens));
+  }
+  return tokens;
+}
+
+Status validate(const EvalOptions& options) {
+  FATHOM_CHECK(cli::validate(options.model));
+  FATHOM_CHECK(cut_windows(0, options.windowing));
+  if (options.max_tokens < 0) {
+    return usage_error("--max-tokens is {}; it must be at least 2, or 0 for the whole text.",
+                       options.max_tokens);
+  }
+  return {};
+}
+
+Status check_context(const Model& model, const Windowing& windowing) {
+  if (windowing.context <= model.info().context) return {};
+  return usage_error("--context is {} and {} was made for {} tokens.", windowing.context,
+                     model.info().name, model.info().context);
+}
+
+// Runs `measure(on_read)` with a progress line, and lets Ctrl-C end it.
+template <class Measure>
+auto with_progress(size_t tokens, Measure measure) {
+  const InterruptScope interrupt;
+  WorkProgress progress("Scoring the text");
+  return measure([&](int64_t read) {
+    progress.show(static_cast<double>(read) / static_cast<double>(std::max<size_t>(tokens, 1)));
+    return !interrupt.requested();
+  });
+}
+
+Result<int> perplexity(const EvalOptions& options) {
+  FATHOM_CHECK(validate(options));
+  FATHOM_TRY(const Model model, load_model(options.model));
+  FATHOM_CHECK(check_context(model, options.windowing));
+  FATHOM_TRY(const auto tokens, read_tokens(model, options));
+  FATHOM_TRY(const Perplexity result, with_progress(tokens.size(), [&](const OnRead& on_read) {
+               return measure_perplexity(model, tokens, options.windowing, on_read);
+             }));
+  if (options.json) {
+    const Json json = {{"perplexity", number(result.perplexity)},
+                       {"nll", number(result.nll)},
+                       {"nll_standard_error", number(result.standard_error)},
+                       {"tokens", result.tokens},
+                       {"windows", result.windows},
+                       {"text_tokens", tokens.size()},
+                       {"context", options.windowing.context},
+                       {"model", model.info().name},
+                       {"kernels", model.info().kernels}};
+    print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  } else {
+    print(
+        fmt::format("perplexity  {:.4f}\nnll         {:.5f} ± {:.5f} nats a token\ntokens      {} "
+                    "scored of {}, "
+                    "in {} windows of {}\n",
+                    result.perplexity, result.nll, result.standard_error, result.tokens,
+                    tokens.size(), result.windows, options.windowing.context));
+  }
+  return 0;
+}
+
+// The two models must mean the same by an id, or their distributions say nothing of each other.
+Status check_same_tokens(const Model& model, const Model& reference,
+                         const std::vector<int32_t>& tokens, const EvalOptions& options) {
+  if (!reference.info().has_tokenizer) return {};
+  FATHOM_TRY(const auto others, read_tokens(reference, options));
+  if (others == tokens) return {};
+  return fail("{} and {} cut the text into different tokens: they cannot be compared.",
+              model.info().name, reference.info().name);
+}
+
+Result<int> divergence(const EvalOptions& options) {
+  FATHOM_CHECK(validate(options));
+  ModelOptions reference_options = options.model;
+  reference_options.model = options.reference;
+  reference_options.kernels = options.reference_kernels;
+  FATHOM_CHECK(cli::validate(reference_options));
+  FATHOM_TRY(const Model model, load_model(options.model));
+  FATHOM_TRY(const Model reference, load_model(reference_options));
+  FATHOM_CHECK(check_context(model, options.windowing));
+  FATHOM_CHECK(check_context(reference, options.windowing));
+  FATHOM_TRY(const auto tokens, read_tokens(model, options));
+  FATHOM_CHECK(check_same_tokens(model, reference, tokens, options));
+  FATHOM_TRY(const Divergence result, with_progress(tokens.size(), [&](const OnRead& on_read) {
+               return measure_divergence(model, reference, tokens, options.windowing, on_read);
+             }));
+  if (options.json) {
+    const Json json = {{"kl_mean", number(result.mean)},
+                       {"kl_standard_error", number(result.standard_error)},
+                       {"kl_median", number(result.median)},
+                       {"kl_p90", number(result.p90)},
+                       {"kl_p99", number(result.p99)},
+                       {"kl_max", number(result.largest)},
+                       {"top1_agreement", result.top1_agreement},
+                       {"perplexity", number(std::exp(result.nll))},
+                       {"reference_perplexity", number(std::exp(result.reference_nll))},
+                       {"tokens", result.tokens},
+                       {"context", options.windowing.context},
+                       {"model", model.info().name},
+                       {"reference", reference.info().name}};
+    print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  } else {
+    print(fmt::format(
+        "KL(reference || model)  {:.6f} ± {:.6f} nats a token\n"
+        "                        median {:.6f}, 90% {:.6f}, 99% {:.6f}, largest {:.4f}\n"
+        "same most likely token  {:.2f}%\n"
+        "perplexity              {:.4f}, reference {:.4f}\n"
+        "tokens                  {}\n",
+        result.mean, result.standard_error, result.median, result.p90, result.p99, result.largest,
+        100 * result.top1_agreement, std::exp(result.nll), std::exp(result.reference_nll),
+        result.tokens));
+  }
+  return 0;
+}
+
+void add_text_options(CLI::App& command, EvalOptions& options) {
+  add_model_option(command, options.model);
+  command.add_option("--text", options.text, "the text to score, UTF-8; -: standard input")
+      ->type_name("FILE")
+      ->required();
+  command
+      .add_option("--context", options.windowing.context,
+                  "tokens in a window; each is predicted from those before it there (512)")
+      ->type_name("N");
+  command
+      .add_option("--stride", options.windowing.stride,
+                  "tokens from one window to the next; 0: the context, no overlap")
+      ->type_name("N");
+  command
+      .add_option("--max-tokens", options.max_tokens,
+                  "score only the text's first N tokens; 0: all")
+      ->type_name("N");
+  add_compute_options(command, options.model);
+  command.add_flag("--json", options.json, "print one JSON object");
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, Chosen& chosen) {
+  auto* command = app.add_subcommand("eval", "measure a model's quality");
+  command->require_subcommand(1, 1);
+
+  auto* ppl = command->add_subcommand("ppl", "perplexity on a text");
+  auto ppl_options = std::make_shared<EvalOptions>();
+  add_text_options(*ppl, *ppl_options);
+  ppl->footer(
+      "Examples:\n"
+      "  fathom eval ppl --text book.txt\n"
+      "  fathom eval ppl -m model.gguf --text book.txt --context 1024 --stride 512 --json");
+  ppl->callback([&chosen, ppl_options] {
+    chosen.action = [ppl_options] { return perplexity(*ppl_options); };
+  });
+
+  auto* kl = command->add_subcommand("kl", "distance from a reference model's distribution");
+  auto kl_options = std::make_shared<EvalOptions>();
+  add_text_options(*kl, *kl_options);
+  kl->add_option("--reference", kl_options->reference, "the model to compare with, as for -m")
+      ->type_name("MODEL")
+      ->required();
+  kl->add_option("--reference-kernels", kl_options->reference_kernels,
+                 "kernels to compute the reference with")
+      ->type_name("auto|reference");
+  kl->footer(
+      "Examples:\n"
+      "  fathom eval kl -m small-q4.gguf --reference small-f16.gguf --text book.txt\n"
+      "  fathom eval kl --reference default --reference-kernels reference --text book.txt\n"
+      "The second shows what the fast kernels cost in accuracy.");
+  kl->callback(
+      [&chosen, kl_options] { chosen.action = [kl_options] { return divergence(*kl_options); }; });
+}
+
+}  // namespace fathom::cli
