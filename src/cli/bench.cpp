@@ -193,7 +193,7 @@ void add_bench(CLI::App& app, Chosen& chosen) {
       ->type_name("N,...");
   command
       ->add_option("--repeat", options->repeat,
-                   "prefill runs to take the best of (3), after one that warms up")
+                   "prefill runs to take the best of (3), after a short one that warms up")
       ->type_name("N");
   add_compute_options(*command, options->model);
   command->add_flag("--json", options->json, "print one JSON object");

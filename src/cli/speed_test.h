@@ -17,7 +17,8 @@ class SpeedTest {
   // The model must outlive it.
   explicit SpeedTest(LanguageModel& model) : model_(model) {}
 
-  // Tokens per second of a prompt of `tokens`; the best of `repeats` runs after one that warms up.
+  // Tokens per second of a prompt of `tokens`; the best of `repeats` runs after a short one that
+  // warms up.
   Result<double> prefill(int64_t tokens, int repeats);
   // Tokens per second of all `batch` sequences together over `steps` steps, each sequence beginning
   // with `depth` tokens in the cache.
