@@ -90,8 +90,9 @@ template <class Format, int kRows, int kGroup>
 
 // Adds a stretch's products to the sums of kRows rows.
 template <class Format, int kRows>
-void add_stretch(const Stretch<Format>& stretch, int blocks, const void* const* rows,
-                 int64_t code_at, int64_t entry_at, float (*sums)[kPair][kLanes]) {
+[[gnu::noinline]] void add_stretch(const Stretch<Format>& stretch, int blocks,
+                                   const void* const* rows, int64_t code_at, int64_t entry_at,
+                                   float (*sums)[kPair][kLanes]) {
   constexpr int kEntryBytes = Format::kGroup == 16 ? 16 : 8;
   const std::byte* x[kRows];
   F acc[kRows][kPair];
@@ -116,7 +117,36 @@ void add_stretch(const Stretch<Format>& stretch, int blocks, const void* const* 
   }
 }
 
-// tile.rows <= kWideTile.
+template <class Format, int kRows = kWideRows>
+inline void add_stretch_of(int rows, const Stretch<Format>& stretch, int blocks,
+                           const void* const* x, int64_t code_at, int64_t entry_at,
+                           float (*sums)[kPair][kLanes]) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) {
+      add_stretch_of<Format, kRows - 1>(rows, stretch, blocks, x, code_at, entry_at, sums);
+      return;
+    }
+  }
+  add_stretch<Format, kRows>(stretch, blocks, x, code_at, entry_at, sums);
+}
+
+// Rows in equal groups of at most kWideRows: a small last group would cost nearly as much as a
+// full one.
+struct RowGroups {
+  int64_t rows;
+  int64_t count;
+  explicit RowGroups(int64_t rows_of) : rows(rows_of), count((rows + kWideRows - 1) / kWideRows) {}
+  int64_t begin(int64_t group) const { return rows * group / count; }
+};
+
+// Part `part` of `parts` of the bytes from `from` on.
+inline void prefetch_part(const std::byte* from, int64_t bytes, int64_t part, int64_t parts) {
+  const int64_t lines = (bytes + 63) / 64;
+  const int64_t end = lines * (part + 1) / parts;
+  for (int64_t line = lines * part / parts; line < end; ++line) prefetch(from + line * 64);
+}
+
+// tile.rows <= kWideTile. While the rows work on one stretch, the next is fetched from memory.
 template <class Format>
 void matmul_expanded(const MatmulTile& tile) {
   constexpr int kBlockBytes = Format::kVectors * 4 * kLanes;
@@ -124,6 +154,7 @@ void matmul_expanded(const MatmulTile& tile) {
   Stretch<Format> stretch;
   alignas(64) float sums[kWideTile][kPair][kLanes];
   const int64_t blocks = tile.in / 32;
+  const RowGroups groups(tile.rows);
   for (int64_t p = 0; p < tile.panel_count; p += kPair) {
     const std::byte* panel = tile.panels + p * tile.panel_bytes;
     // An odd last panel is paired with itself, and that result is not stored.
@@ -140,16 +171,18 @@ void matmul_expanded(const MatmulTile& tile) {
       expand(panel + b * kBlockBytes, scales, count, 0, stretch);
       expand(other + b * kBlockBytes, other_scales, count, 1, stretch);
       const int64_t entry_at = tile.section + b * kEntryBytes;
-      int64_t r = 0;
-      for (; r + kWideRows <= tile.rows; r += kWideRows) {
-        add_stretch<Format, kWideRows>(stretch, count, tile.x + r, b * 32, entry_at, sums + r);
-      }
-      if (r + 2 <= tile.rows) {
-        add_stretch<Format, 2>(stretch, count, tile.x + r, b * 32, entry_at, sums + r);
-        r += 2;
-      }
-      if (r < tile.rows) {
-        add_stretch<Format, 1>(stretch, count, tile.x + r, b * 32, entry_at, sums + r);
+      const bool last = b + kStretchBlocks >= blocks;
+      // After a panel's codes come its scales, then the next panels.
+      const int64_t ahead = last ? kPair * tile.panel_bytes : (b + kStretchBlocks) * kBlockBytes;
+      for (int64_t g = 0; g < groups.count; ++g) {
+        const int64_t row = groups.begin(g);
+        const auto rows = static_cast<int>(groups.begin(g + 1) - row);
+        prefetch_part(panel + ahead, kStretchBlocks * kBlockBytes, g, groups.count);
+        prefetch_part(other + ahead, kStretchBlocks * kBlockBytes, g, groups.count);
+        if (last) {
+          for (int r = 0; r < rows; ++r) prefetch(tile.y[row + r] + p * kLanes);
+        }
+        add_stretch_of<Format>(rows, stretch, count, tile.x + row, b * 32, entry_at, sums + row);
       }
     }
     for (int64_t r = 0; r < tile.rows; ++r) {
