@@ -105,13 +105,14 @@ int64_t Scheduler::pages_used() const {
   return cache_.pages() - cache_.free_pages() - prefixes_.evictable();
 }
 
-const std::vector<ScheduledSequence>& Scheduler::plan(int64_t prompt_rows) {
+const std::vector<ScheduledSequence>& Scheduler::plan(const StepLimits& limits) {
   ++step_;
   plan_.clear();
   planned_prompt_rows_ = 0;
   rows_left_ = options_.max_batch_tokens;
   plan_decoding();
-  plan_prompts(plan_.empty() ? rows_left_ : std::min(rows_left_, prompt_rows));
+  plan_prompts(plan_.empty() ? rows_left_ : std::min(rows_left_, limits.prompt_rows),
+               std::min(options_.max_running, std::max<int64_t>(limits.running, 1)));
   FATHOM_ASSERT(!plan_.empty() || sequences_.empty());
   return plan_;
 }
@@ -131,7 +132,7 @@ void Scheduler::plan_decoding() {
   }
 }
 
-void Scheduler::plan_prompts(int64_t budget) {
+void Scheduler::plan_prompts(int64_t budget, int64_t most_running) {
   const auto rows_for = [&](const Sequence& s) {
     const int64_t rows = std::min(s.remaining(), budget - planned_prompt_rows_);
     return s.max_rows > 0 ? std::min(rows, s.max_rows) : rows;
@@ -157,7 +158,7 @@ void Scheduler::plan_prompts(int64_t budget) {
     Sequence* running = i < running_.size() ? running_[i] : nullptr;
     Sequence* waiting = queue_moves ? next_waiting() : nullptr;
     if (waiting != nullptr && (running == nullptr || waiting->before(*running))) {
-      queue_moves = admit(*waiting);
+      queue_moves = admit(*waiting, most_running);
       if (!queue_moves) continue;
       give(*waiting);
       // It took its place in running_ somewhere before or after this one.
@@ -185,8 +186,8 @@ Scheduler::Sequence* Scheduler::next_waiting() {
 
 // Takes a sequence from the queue if there is a place, and memory for all that is known of it
 // beside what the running ones still need for theirs.
-bool Scheduler::admit(Sequence& sequence) {
-  if (running() >= options_.max_running) return false;
+bool Scheduler::admit(Sequence& sequence, int64_t most_running) {
+  if (running() >= most_running) return false;
   match_prefix(sequence);
   const auto missing = [](const Sequence& s) {
     return pages_for(s.known() + 1) - std::ssize(s.computed.pages());
@@ -194,7 +195,7 @@ bool Scheduler::admit(Sequence& sequence) {
   int64_t needed = missing(sequence);
   if (!running_.empty()) {
     // Some air, or the next pages of the others would soon preempt what was just admitted.
-    needed += running() / 2;
+    needed += (running() + 1) / 2;
     for (const Sequence* other : running_) needed += missing(*other);
   }
   if (needed > cache_.free_pages() + prefixes_.evictable()) {

@@ -3,7 +3,7 @@
 // clock, no model. Whoever drives it computes each plan (or pretends to) and tells what was drawn:
 //
 //   scheduler.add(...);                                       // any number, at any time
-//   for (const auto& work : scheduler.plan(prompt_rows)) ...  // run the batch
+//   for (const auto& work : scheduler.plan(limits)) ...       // run the batch
 //   scheduler.append(work.id, token) or scheduler.finish(work.id), for each work with `last`
 //
 // A sequence is the tokens known of it (prompt and answer so far), of which the first are computed,
@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <span>
 #include <unordered_map>
@@ -52,6 +53,13 @@ struct ScheduledSequence {
   bool first = false;               // nothing of this sequence was ever computed before
 };
 
+// What a step may take on beside the sequences that decode already.
+struct StepLimits {
+  static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+  int64_t prompt_rows = kNone;  // for prompts, if anybody decodes
+  int64_t running = kNone;      // sequences are admitted only while fewer run
+};
+
 class Scheduler {
  public:
   // The cache is the scheduler's alone while it lives.
@@ -66,12 +74,14 @@ class Scheduler {
   SequenceId add(NewSequence sequence);
 
   // What to compute next; empty only if no sequence is left. Sequences that decode come first, one
-  // row each; at most prompt_rows further rows are for prompts, unless nothing decodes. All of a
-  // plan is taken as computed, so it must run before any other call.
-  const std::vector<ScheduledSequence>& plan(int64_t prompt_rows);
+  // row each, then prompts within the limits. All of a plan is taken as computed, so it must run
+  // before any other call.
+  const std::vector<ScheduledSequence>& plan(const StepLimits& limits = {});
   int64_t planned_prompt_rows() const { return planned_prompt_rows_; }
   // Sequences that the next plan will have decode, if there is memory.
   int64_t decoding() const;
+  // All others: they wait, or their prompt is not all computed.
+  int64_t incoming() const { return waiting() + running() - decoding(); }
 
   // A sequence whose last known token was computed goes on with this one.
   void append(SequenceId id, int32_t token);
@@ -92,9 +102,9 @@ class Scheduler {
   using Queue = std::deque<Sequence*>;  // in the order of arrival
 
   void plan_decoding();
-  void plan_prompts(int64_t budget);
+  void plan_prompts(int64_t budget, int64_t most_running);
   Sequence* next_waiting();
-  bool admit(Sequence& sequence);
+  bool admit(Sequence& sequence, int64_t most_running);
   void schedule(Sequence& sequence, int64_t rows);
   void match_prefix(Sequence& sequence);
   void keep_prefix(Sequence& sequence);

@@ -11,9 +11,9 @@
 #include "base/assert.h"
 #include "engine/generation.h"
 #include "engine/kv_cache.h"
-#include "engine/prompt_pacer.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
+#include "engine/step_pacer.h"
 
 namespace fathom {
 
@@ -67,7 +67,7 @@ struct ServingEngine::Impl {
         options(options_in),
         cache(std::move(cache_in)),
         scheduler(scheduling, cache),
-        pacer(options_in.max_stall) {
+        pacer(options_in.pace) {
     const int64_t own = options.context > 0 ? options.context : engine->info.context;
     context = std::min(own, scheduler.capacity());
     stats.pages_total = cache.pages();
@@ -90,7 +90,7 @@ struct ServingEngine::Impl {
   // The engine thread's own.
   KvCache cache;
   Scheduler scheduler;
-  PromptPacer pacer;
+  StepPacer pacer;
   Batch batch;
   std::vector<Rows> rows;
   std::unordered_map<RequestId, std::unique_ptr<Taken>> taken;
@@ -124,6 +124,12 @@ Result<std::unique_ptr<ServingEngine>> ServingEngine::start(std::shared_ptr<Engi
         "{} bytes of memory for keys and values hold less than two pages of {} tokens, of "
         "{} bytes each. Give it more (--kv-memory).",
         options.kv_memory, CachePool::kPageTokens, page_bytes);
+  }
+  if (!(options.pace.max_stall >= 1) || !(options.pace.target_seconds >= 0)) {
+    return usage_error(
+        "A step may be made {} times as long by a prompt, and should take {} s; the "
+        "first must be at least 1 and the second not negative.",
+        options.pace.max_stall, options.pace.target_seconds);
   }
   if (options.max_running < 1 || options.max_waiting < 1 || options.context < 0) {
     return usage_error(
@@ -298,7 +304,7 @@ void ServingEngine::Impl::step() {
   const std::lock_guard lock(engine->compute);
   const auto begin_time = Clock::now();
   const int64_t decoding = scheduler.decoding();
-  const auto& plan = scheduler.plan(pacer.rows(decoding));
+  const auto& plan = scheduler.plan(pacer.limits(decoding, scheduler.incoming()));
   const int64_t prompt_rows = scheduler.planned_prompt_rows();
   compute(plan);
 

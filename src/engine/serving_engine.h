@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "engine/request.h"
+#include "engine/step_pacer.h"
 
 namespace fathom {
 
@@ -24,8 +25,7 @@ struct ServingOptions {
   int64_t max_running = 256;   // sequences computed together
   int64_t max_waiting = 1024;  // answers that may wait for their turn: the bound of the queue
   bool prefix_cache = true;    // keep prefixes for later requests
-  // While prompts come in, a step of running streams may take this many times as long as without.
-  double max_stall = 2.0;
+  StepPace pace;               // what readers of running answers may notice of prompts that come in
 };
 
 // Why submit() did not take a request.

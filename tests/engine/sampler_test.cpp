@@ -48,17 +48,16 @@ const Golden& golden() {
     Golden g{json.at("prompt"), json.at("answer"), json.at("logits"), {}};
     for (const auto& c : json.at("cases")) {
       const auto& o = c.at("options");
-      g.cases.push_back({c.at("name"),
-                         {.temperature = o.at("temperature"),
-                          .top_k = o.at("top_k"),
-                          .top_p = o.at("top_p"),
-                          .min_p = o.at("min_p"),
-                          .repeat_penalty = o.at("repeat_penalty"),
-                          .presence_penalty = o.at("presence_penalty"),
-                          .frequency_penalty = o.at("frequency_penalty"),
-                          .penalty_window = o.at("penalty_window"),
-                          .seed = {}},
-                         c.at("probabilities")});
+      SamplingOptions options;
+      options.temperature = o.at("temperature");
+      options.top_k = o.at("top_k");
+      options.top_p = o.at("top_p");
+      options.min_p = o.at("min_p");
+      options.repeat_penalty = o.at("repeat_penalty");
+      options.presence_penalty = o.at("presence_penalty");
+      options.frequency_penalty = o.at("frequency_penalty");
+      options.penalty_window = o.at("penalty_window");
+      g.cases.push_back({c.at("name"), options, c.at("probabilities")});
     }
     return g;
   }();

@@ -30,7 +30,7 @@ class Simulation {
 
   // One step. Each sequence that draws goes on with its own next token.
   std::vector<ScheduledSequence> step(int64_t prompt_rows = kNoBound) {
-    std::vector<ScheduledSequence> plan = scheduler_.plan(prompt_rows);
+    std::vector<ScheduledSequence> plan = scheduler_.plan({.prompt_rows = prompt_rows});
     int64_t rows = 0;
     for (const auto& s : plan) {
       rows += std::ssize(s.tokens);
@@ -284,7 +284,7 @@ TEST(Scheduler, ReadsOnlyItsOwnTokensUnderRandomLoadAndFreesAllInTheEnd) {
         return true;
       });
     }
-    EXPECT_TRUE(sim.scheduler().plan(1).empty());
+    EXPECT_TRUE(sim.scheduler().plan().empty());
     EXPECT_EQ(sim.scheduler().pages_used(), 0);
     EXPECT_EQ(sim.cache().free_pages() + sim.scheduler().prefixes().pages(), pages);
   }
