@@ -1,16 +1,19 @@
 # The commands of this repository. Each can be run again at any time and does only what is left.
-.PHONY: help demo test bench sanitize fuzz format lint install clean
+.PHONY: help demo test test-arm bench sanitize fuzz format lint install clean
 .DEFAULT_GOAL := help
 PREFIX ?= /usr/local
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
 
 demo: ## set up, build, fetch the default model and answer a prompt (PROMPT="...")
 	@scripts/demo.sh
 
 test: ## set up, build everything and run all tests
 	@scripts/test.sh
+
+test-arm: ## cross-compile the kernels for ARM and run their tests emulated
+	@scripts/test_arm.sh
 
 bench: ## measure the default model's speed (MODEL=... for another)
 	@scripts/bench.sh

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what is missing on Debian 12: setup.sh build|test|lint ... Each set stands for what one
+# Installs what is missing on Debian 12: setup.sh build|test|arm|lint ... Each set stands for what one
 # kind of work needs. Only Debian's own packages are used, the Rust toolchain included.
 source "$(dirname "$0")/common.sh"
 
 build_packages="g++ cmake ninja-build ccache pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev
   libcurl4-openssl-dev libssl-dev python3 python3-pip xz-utils git ca-certificates"
 test_packages="libgtest-dev libsimde-dev"
+arm_packages="g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static googletest"
 sanitize_packages="clang-19 llvm-19 libclang-rt-19-dev"
 lint_packages="clang-19 clang-tidy-19 clang-format-19"
 
@@ -14,9 +15,10 @@ for set in "$@"; do
   case $set in
     build) wanted+=" $build_packages" ;;
     test) wanted+=" $test_packages" ;;
+    arm) wanted+=" $arm_packages" ;;
     sanitize) wanted+=" $sanitize_packages" ;;
     lint) wanted+=" $lint_packages" ;;
-    *) die "setup.sh: no set of packages is called '$set'; there are build, test, sanitize, lint" ;;
+    *) die "setup.sh: no set of packages is called '$set'; there are build, test, arm, sanitize, lint" ;;
   esac
 done
 

@@ -4,6 +4,9 @@
 #include <cpuid.h>
 
 #include <cstdint>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace fathom {
@@ -78,6 +81,28 @@ bool cpu_has_avx2() {
   return false;
 }
 bool cpu_has_avx512_vnni() {
+  return false;
+}
+#endif
+
+#if defined(__aarch64__)
+bool cpu_has_neon() {
+  return true;
+}
+bool cpu_has_neon_dotprod() {
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+}
+bool cpu_has_neon_i8mm() {
+  return cpu_has_neon_dotprod() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+}
+#else
+bool cpu_has_neon() {
+  return false;
+}
+bool cpu_has_neon_dotprod() {
+  return false;
+}
+bool cpu_has_neon_i8mm() {
   return false;
 }
 #endif

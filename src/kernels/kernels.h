@@ -26,7 +26,7 @@ class Kernels {
   static std::unique_ptr<Kernels> make(KernelChoice choice, int threads);
   virtual ~Kernels() = default;
 
-  virtual std::string_view name() const = 0;  // "reference", "avx2", "avx512-vnni"
+  virtual std::string_view name() const = 0;  // "reference", "avx2", "neon-dotprod", ...
   virtual ThreadPool& threads() = 0;
 
   // --- Matrices -------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 #include "kernels/kernels_under_test.h"
 
 // (clang 19 has types of its own that clash with those of SIMDe 0.7.4.)
-#if __has_include(<simde/x86/avx512.h>) && !defined(__clang__)
+#if __has_include(<simde/x86/avx512.h>) && defined(__x86_64__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #define SIMDE_ENABLE_NATIVE_ALIASES

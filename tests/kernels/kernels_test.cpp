@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string_view>
+
 #include "kernels/cpu_features.h"
 #include "kernels/kernels_under_test.h"
 #include "kernels/machine_limits.h"
@@ -10,15 +13,16 @@
 namespace fathom {
 namespace {
 
+std::string_view best_of_this_cpu() {
+  if (cpu_has_avx512_vnni()) return "avx512-vnni";
+  if (cpu_has_avx2()) return "avx2";
+  if (cpu_has_neon_dotprod()) return "neon-dotprod";
+  if (cpu_has_neon()) return "neon";
+  return "reference";
+}
+
 TEST(Kernels, AutoTakesTheWidestInstructionSetOfThisCpu) {
-  const auto kernels = Kernels::make(KernelChoice::kAuto, 1);
-  if (cpu_has_avx512_vnni()) {
-    EXPECT_EQ(kernels->name(), "avx512-vnni");
-  } else if (cpu_has_avx2()) {
-    EXPECT_EQ(kernels->name(), "avx2");
-  } else {
-    EXPECT_EQ(kernels->name(), "reference");
-  }
+  EXPECT_EQ(Kernels::make(KernelChoice::kAuto, 1)->name(), best_of_this_cpu());
 }
 
 TEST(Kernels, ReferenceIsAlwaysThere) {
@@ -28,6 +32,21 @@ TEST(Kernels, ReferenceIsAlwaysThere) {
   EXPECT_EQ(kernels->threads().size(), 3);
 }
 
+#if defined(__aarch64__)
+bool is_tested(const VectorOps* ops) {
+  const auto sets = testing::instruction_sets();
+  return std::find(sets.begin(), sets.end(), ops) != sets.end();
+}
+
+TEST(Kernels, NeonIsTested) {
+  EXPECT_TRUE(is_tested(neon_ops()));
+}
+
+TEST(Kernels, NeonWithDotProductIsTested) {
+  if (!cpu_has_neon_dotprod()) GTEST_SKIP() << "this CPU lacks FEAT_DotProd";
+  EXPECT_TRUE(is_tested(neon_dotprod_ops()));
+}
+#else
 TEST(Kernels, Avx2IsTested) {
   if (!cpu_has_avx2()) GTEST_SKIP() << "this CPU lacks AVX2, FMA or F16C";
   EXPECT_EQ(testing::instruction_sets()[0], avx2_ops());
@@ -44,13 +63,16 @@ TEST(Kernels, Avx512IsTestedEmulated) {
   EXPECT_EQ(testing::instruction_sets().back(), testing::emulated_avx512_ops());
 }
 
+#endif
+
 TEST(Kernels, LimitsOfTheMachineAreMeasured) {
   ThreadPool pool(2);
   const MachineLimits limits = measure_machine_limits(pool);
-  EXPECT_GT(limits.read_bytes_per_second, 1e8);
+  // Far below any processor, within reach of an emulated one.
+  EXPECT_GT(limits.read_bytes_per_second, 1e6);
   if (best_ops() != nullptr) {
-    EXPECT_GT(limits.int8_ops_per_second, 1e9);
-    EXPECT_GT(limits.float_ops_per_second, 1e9);
+    EXPECT_GT(limits.int8_ops_per_second, 1e6);
+    EXPECT_GT(limits.float_ops_per_second, 1e6);
   }
 }
 
