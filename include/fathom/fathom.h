@@ -30,11 +30,22 @@ enum class KernelSet {
   kReference,  // plain F32 loops: slow, exact, the definition of right
 };
 
+inline constexpr int64_t kDefaultPackedCacheBytes = int64_t{50} * 1000 * 1000 * 1000;
+
 struct LoadOptions {
   int threads = 0;  // 0: one for each core this process may use
   KernelSet kernels = KernelSet::kAuto;
   // Called now and then while weights are prepared, with a fraction in [0, 1]. May be empty.
   std::function<void(double fraction)> on_progress;
+
+  // A folder to keep packed weights in, so that the next start maps them instead of packing again;
+  // empty: none is used. Only models that take a while to pack are kept. Any number of processes
+  // may share a folder; the files least recently used go when it would hold more than the limit.
+  std::string packed_cache = {};
+  int64_t packed_cache_bytes = kDefaultPackedCacheBytes;
+  // A sentence for the user about something that is not an error, such as a full disk that nothing
+  // can be kept on. Called from any thread. May be empty.
+  std::function<void(std::string_view note)> on_note = {};
 };
 
 struct ModelInfo {

@@ -1,5 +1,6 @@
 #include "checkpoint/checkpoint.h"
 
+#include <algorithm>
 #include <system_error>
 
 #include "checkpoint/gguf_checkpoint.h"
@@ -51,6 +52,22 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const std::filesystem::path
 
 const Tensor* Checkpoint::find(std::string_view name) const {
   return find_tensor(tensors(), name);
+}
+
+void Checkpoint::prefetch(const Tensor& tensor, int64_t more_bytes) const {
+  for (const MappedFile& file : files()) {
+    if (!file.contains(tensor.data)) continue;
+    const auto rest = file.bytes().subspan(static_cast<size_t>(tensor.data - file.bytes().data()));
+    const auto wanted = static_cast<size_t>(tensor.bytes + more_bytes);
+    file.prefetch(rest.first(std::min(rest.size(), wanted)));
+  }
+}
+
+void Checkpoint::release(const Tensor& tensor) const {
+  for (const MappedFile& file : files()) {
+    if (!file.contains(tensor.data)) continue;
+    file.release({tensor.data, static_cast<size_t>(tensor.bytes)});
+  }
 }
 
 }  // namespace fathom

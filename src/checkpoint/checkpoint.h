@@ -19,10 +19,12 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/mapped_file.h"
 #include "base/result.h"
 #include "checkpoint/model_config.h"
 #include "tensor/tensor.h"
@@ -79,6 +81,14 @@ class Checkpoint {
   virtual const std::vector<Tensor>& tensors() const = 0;
   // nullptr if there is none.
   const Tensor* find(std::string_view name) const;
+
+  // The mapped files that the tensors lie in, in a fixed order; none where they lie elsewhere.
+  virtual std::span<const MappedFile> files() const { return {}; }
+  // Starts reading a tensor, or a part of one, and so many bytes of what follows it in the file.
+  void prefetch(const Tensor& tensor, int64_t more_bytes) const;
+  // After it was read for the last time: its pages leave this process's memory. Reading it again
+  // still works.
+  void release(const Tensor& tensor) const;
 };
 
 }  // namespace fathom

@@ -33,6 +33,7 @@ class GgufCheckpoint : public Checkpoint {
   const std::filesystem::path& path() const override { return path_; }
   std::string_view format() const override { return format_; }
   const std::vector<Tensor>& tensors() const override { return tensors_; }
+  std::span<const MappedFile> files() const override { return files_; }
 
  private:
   Status fill(std::vector<GgufFile> parts) {

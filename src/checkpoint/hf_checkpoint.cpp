@@ -32,6 +32,7 @@ class HfCheckpoint : public Checkpoint {
   const fs::path& path() const override { return path_; }
   std::string_view format() const override { return "safetensors"; }
   const std::vector<Tensor>& tensors() const override { return tensors_; }
+  std::span<const MappedFile> files() const override { return files_; }
 
  private:
   Status fill() {

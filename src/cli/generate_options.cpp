@@ -56,6 +56,7 @@ void add_generate_options(CLI::App& command, GenerateFlags& flags) {
 
   add_context_option(command, flags.model);
   add_compute_options(command, flags.model);
+  add_packed_cache_options(command, flags.model);
   command.add_flag("--hide-thinking", flags.hide_thinking,
                    "do not show what a reasoning model thinks before its answer");
   command.add_flag("--json", flags.json,

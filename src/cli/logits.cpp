@@ -94,6 +94,7 @@ void add_logits(CLI::App& app, Chosen& chosen) {
       ->type_name("FILE");
   add_context_option(*command, options->model);
   add_compute_options(*command, options->model);
+  add_packed_cache_options(*command, options->model);
   command->footer(
       "Needs no tokenizer. Examples:\n"
       "  fathom logits model.gguf --tokens 1,2,3\n"

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/terminal.h"
 #include "cli/work_progress.h"
 #include "hub/model_cache.h"
 
@@ -10,6 +11,7 @@ namespace {
 
 constexpr int kMostThreads = 1024;
 constexpr int64_t kLongestContext = int64_t{1} << 24;
+constexpr double kMostCacheGigabytes = 1e6;
 
 }  // namespace
 
@@ -37,6 +39,16 @@ void add_context_option(CLI::App& command, ModelOptions& options) {
       ->type_name("N");
 }
 
+void add_packed_cache_options(CLI::App& command, ModelOptions& options) {
+  command.add_flag("--no-packed-cache", options.no_packed_cache,
+                   "neither use nor keep packed weights on disk");
+  command
+      .add_option("--packed-cache-size", options.packed_cache_gigabytes,
+                  fmt::format("most GB of packed weights to keep on disk ({:.0f})",
+                              options.packed_cache_gigabytes))
+      ->type_name("GB");
+}
+
 Status take_positional_model(ModelOptions& options, const std::string& positional) {
   if (positional.empty()) return {};
   if (!options.model.empty()) {
@@ -60,6 +72,12 @@ Status validate(const ModelOptions& options) {
     return usage_error("--context is {}; it must be 1 to {} tokens, or 0 for the model's own.",
                        options.context, kLongestContext);
   }
+  // Written so that NaN fails.
+  if (!(options.packed_cache_gigabytes >= 0 &&
+        options.packed_cache_gigabytes <= kMostCacheGigabytes)) {
+    return usage_error("--packed-cache-size is {}; it must be 0 to {} GB.",
+                       options.packed_cache_gigabytes, kMostCacheGigabytes);
+  }
   FATHOM_CHECK(kernel_set(options));
   return {};
 }
@@ -78,6 +96,12 @@ Result<Model> load_model(const ModelOptions& options) {
   FATHOM_TRY(const auto path, find_model(options));
   WorkProgress progress("Loading the model");
   load.on_progress = [&progress](double fraction) { progress.show(fraction); };
+  load.on_note = [](std::string_view text) { note(fmt::format("fathom: {}\n", text)); };
+  if (!options.no_packed_cache) {
+    FATHOM_TRY(const auto cache, hub::ModelCache::of_user());
+    load.packed_cache = cache.packed().string();
+    load.packed_cache_bytes = static_cast<int64_t>(options.packed_cache_gigabytes * 1e9);
+  }
   return Model::load(path.string(), load);
 }
 

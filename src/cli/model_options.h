@@ -19,11 +19,15 @@ struct ModelOptions {
   std::string kernels = "auto";  // or "reference"
   int threads = 0;               // 0: one for each core
   int64_t context = 0;           // 0: the model's own
+  bool no_packed_cache = false;
+  double packed_cache_gigabytes = static_cast<double>(kDefaultPackedCacheBytes) / 1e9;
 };
 
 void add_model_option(CLI::App& command, ModelOptions& options);
 void add_compute_options(CLI::App& command, ModelOptions& options);
 void add_context_option(CLI::App& command, ModelOptions& options);
+// For commands that load the model by load_model().
+void add_packed_cache_options(CLI::App& command, ModelOptions& options);
 
 // For commands that also take the model as their first argument: it may be given once.
 Status take_positional_model(ModelOptions& options, const std::string& positional);

@@ -70,6 +70,14 @@ Result<std::shared_ptr<Engine>> Engine::load(const std::filesystem::path& path,
   engine->kernels = Kernels::make(choice, options.threads);
   ModelLoadOptions load_options;
   load_options.on_progress = options.on_progress;
+  if (!options.packed_cache.empty()) {
+    PackedCacheOptions cache;
+    cache.folder = options.packed_cache;
+    cache.limit_bytes = options.packed_cache_bytes;
+    cache.on_note = options.on_note;
+    engine->packed_cache = std::make_unique<PackedCache>(std::move(cache));
+    load_options.packed_cache = engine->packed_cache.get();
+  }
   FATHOM_TRY(engine->model,
              LanguageModel::load(*engine->checkpoint, *engine->kernels, load_options));
   engine->info = describe_engine(*engine);

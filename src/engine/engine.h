@@ -15,6 +15,7 @@
 #include "checkpoint/checkpoint.h"
 #include "fathom/fathom.h"
 #include "kernels/kernels.h"
+#include "layers/packed_cache.h"
 #include "models/model.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -34,6 +35,7 @@ struct Engine {
   // Fails naming the first token id that is not in the vocabulary.
   Status check_tokens(std::span<const int32_t> tokens) const;
 
+  std::unique_ptr<PackedCache> packed_cache;  // may be null
   std::unique_ptr<Checkpoint> checkpoint;
   std::unique_ptr<Kernels> kernels;
   std::unique_ptr<LanguageModel> model;

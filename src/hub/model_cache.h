@@ -5,6 +5,7 @@
 //     OWNER/NAME/...                   a repository of a hub, its files as they are named there
 //     OWNER/NAME@REVISION/...          the same at a revision that was asked for
 //       .fathom/                       bookkeeping of unfinished and checked downloads (pull.h)
+//   $XDG_CACHE_HOME/fathom/packed/     packed weights of large models (layers/packed_folder.h)
 //
 // Holds no state but a path; files may come and go meanwhile.
 #pragma once
@@ -36,6 +37,7 @@ class ModelCache {
 
   const std::filesystem::path& root() const { return root_; }
   std::filesystem::path models() const { return root_ / "models"; }
+  std::filesystem::path packed() const { return root_ / "packed"; }
   std::filesystem::path default_model_directory() const;
   // revision "" or "main": the repository's own directory.
   std::filesystem::path repository_directory(std::string_view repository,

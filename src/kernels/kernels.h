@@ -33,6 +33,12 @@ class Kernels {
   // Repacks a stored matrix [out, in] into this instruction set's layout. The source may be
   // unmapped afterwards unless the matrix says it borrows (reference kernels compute in place).
   virtual PackedMatrix pack(const Tensor& matrix) = 0;
+  // Packed matrices can be kept in a file and mapped by a later process. The version changes with
+  // the meaning of the packed bytes; 0: pack() borrows, there is nothing to keep.
+  virtual uint32_t layout_version() const { return 0; }
+  // Whether pack() could have made a matrix of this shape, type, layout and number of bytes: what
+  // must hold before `data` from a file is used.
+  virtual bool can_be_packed(const PackedMatrix& /*matrix*/) const { return false; }
   // Element type of the KV cache that attention reads: F32 for the reference, F16 otherwise.
   virtual DType cache_dtype() const = 0;
 

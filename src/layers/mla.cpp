@@ -1,5 +1,7 @@
 #include "layers/mla.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -71,18 +73,22 @@ Status LatentAttention::load_heads(WeightLoader& loader, const std::string& pref
   // which a block format cannot be, so it is kept in a plain type.
   FATHOM_TRY(const Tensor* both, loader.tensor(prefix + "kv_b_proj.weight"));
   const bool whole_blocks = both->dtype != DType::kF8E4M3;
+  const auto decoded = [&](int64_t first, int64_t rows) {
+    std::vector<float> values(static_cast<size_t>(rows * rank));
+    dequantize_rows(*both, first, rows, values.data());
+    return values;
+  };
   for (int64_t h = 0; h < shape_.heads; ++h) {
     const int64_t first = h * (nope + v);
-    std::vector<float> key(static_cast<size_t>(nope * rank));
-    dequantize_rows(*both, first, nope, key.data());
-    key_up_.push_back(loader.pack(transposed(key, nope, rank), rank, nope));
+    const auto key = [&] { return transposed(decoded(first, nope), nope, rank); };
+    key_up_.push_back(loader.pack_computed(fmt::format("{}key_up.{}", prefix, h), rank, nope, key));
     if (whole_blocks) {
       FATHOM_TRY(PackedMatrix value, loader.pack(slice_rows(*both, first + nope, v)));
       value_up_.push_back(std::move(value));
     } else {
-      std::vector<float> value(static_cast<size_t>(v * rank));
-      dequantize_rows(*both, first + nope, v, value.data());
-      value_up_.push_back(loader.pack(std::move(value), v, rank));
+      const auto value = [&] { return decoded(first + nope, v); };
+      value_up_.push_back(
+          loader.pack_computed(fmt::format("{}value_up.{}", prefix, h), v, rank, value));
     }
   }
   return {};

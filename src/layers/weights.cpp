@@ -1,7 +1,11 @@
 #include "layers/weights.h"
 
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/assert.h"
@@ -10,10 +14,25 @@
 
 namespace fathom {
 
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Reading is this far ahead of packing, which takes longer than a disk needs to answer.
+constexpr int64_t kReadAhead = int64_t{64} << 20;
+// Rows a thread checks before it takes more.
+constexpr int64_t kCheckedRows = 64;
+
+}  // namespace
+
 WeightLoader::WeightLoader(const Checkpoint& checkpoint, Kernels& kernels,
-                           std::function<void(double)> on_progress)
-    : checkpoint_(checkpoint), kernels_(kernels), on_progress_(std::move(on_progress)) {
+                           std::function<void(double)> on_progress, PackedCache* cache)
+    : checkpoint_(checkpoint),
+      kernels_(kernels),
+      on_progress_(std::move(on_progress)),
+      cache_(cache) {
   for (const Tensor& tensor : checkpoint.tensors()) total_ += tensor.bytes;
+  if (cache_ != nullptr) cache_->open(checkpoint, kernels);
 }
 
 void WeightLoader::count(int64_t stored_bytes, int64_t held_bytes) {
@@ -33,23 +52,72 @@ Result<const Tensor*> WeightLoader::tensor(const std::string& name) const {
   return found;
 }
 
+void WeightLoader::read_ahead(const Tensor& matrix) {
+  const std::byte* end = matrix.data + matrix.bytes;
+  const bool started = matrix.data >= ahead_begin_ && end + kReadAhead / 2 <= ahead_end_;
+  if (started) return;
+  checkpoint_.prefetch(matrix, kReadAhead);
+  ahead_begin_ = matrix.data;
+  ahead_end_ = end + kReadAhead;
+}
+
+// Also what reads the tensor from the disk, so all threads do.
+Status WeightLoader::check_finite(const Tensor& matrix) {
+  const int64_t rows = matrix.shape[0];
+  std::atomic<int64_t> damaged = rows;
+  kernels_.threads().parallel_for(rows, kCheckedRows, [&](int64_t begin, int64_t end) {
+    if (check_finite_scales(matrix, begin, end - begin)) return;
+    for (int64_t seen = damaged; begin < seen && !damaged.compare_exchange_weak(seen, begin);) {
+    }
+  });
+  if (damaged == rows) return {};
+  return check_finite_scales(matrix, damaged, std::min(kCheckedRows, rows - damaged));
+}
+
 Result<PackedMatrix> WeightLoader::pack(const Tensor& matrix) {
-  FATHOM_CHECK(check_finite_scales(matrix));
+  const std::optional<uint64_t> key = cache_ != nullptr ? cache_->key_of(matrix) : std::nullopt;
+  if (key) {
+    if (auto cached = cache_->find(*key, matrix.shape[0], matrix.shape[1], matrix.dtype)) {
+      count(matrix.bytes, cached->bytes);
+      return *std::move(cached);
+    }
+  }
+  read_ahead(matrix);
+  FATHOM_CHECK(check_finite(matrix));
+  const auto start = Clock::now();
   PackedMatrix packed = kernels_.pack(matrix);
-  count(matrix.bytes, packed.bytes > 0 ? packed.bytes : matrix.bytes);
+  const bool borrows = packed.bytes == 0;
+  if (!borrows) checkpoint_.release(matrix);
+  if (key) cache_->keep(*key, packed, Clock::now() - start);
+  count(matrix.bytes, borrows ? matrix.bytes : packed.bytes);
   return packed;
 }
 
-PackedMatrix WeightLoader::pack(std::vector<float> values, int64_t rows, int64_t cols) {
-  auto owned = std::make_shared<std::vector<float>>(std::move(values));
+PackedMatrix WeightLoader::pack_computed(std::string_view name, int64_t rows, int64_t cols,
+                                         FunctionRef<std::vector<float>()> compute) {
+  const std::optional<uint64_t> key =
+      cache_ != nullptr ? cache_->key_of(name, rows, cols) : std::nullopt;
+  if (key) {
+    if (auto cached = cache_->find(*key, rows, cols, DType::kF32)) {
+      count(0, cached->bytes);
+      return *std::move(cached);
+    }
+  }
+  const auto start = Clock::now();
+  auto owned = std::make_shared<std::vector<float>>(compute());
+  FATHOM_ASSERT(static_cast<int64_t>(owned->size()) == rows * cols);
   Tensor tensor;
   tensor.dtype = DType::kF32;
   tensor.shape = {rows, cols};
   tensor.data = reinterpret_cast<const std::byte*>(owned->data());
   tensor.bytes = rows * cols * 4;
   PackedMatrix packed = kernels_.pack(tensor);
+  if (packed.bytes == 0) {
+    packed.data = std::shared_ptr<const std::byte>(owned, tensor.data);
+  } else if (key) {
+    cache_->keep(*key, packed, Clock::now() - start);
+  }
   count(0, packed.bytes > 0 ? packed.bytes : tensor.bytes);
-  if (packed.bytes == 0) packed.data = std::shared_ptr<const std::byte>(owned, tensor.data);
   return packed;
 }
 

@@ -1,16 +1,23 @@
 // From a checkpoint's tensors to the weights that layers hold: packed matrices and F32 vectors.
 // Checks values that opening could not check without reading everything (scales that are not
 // finite), and counts bytes for the progress display.
+//
+// What is packed leaves the mapped checkpoint's memory at once, and what follows in the file is
+// read meanwhile: loading holds little more than the packed weights. With a PackedCache, matrices
+// that it has are taken from there and the checkpoint's are not read at all.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "base/result.h"
 #include "checkpoint/checkpoint.h"
 #include "kernels/kernels.h"
+#include "layers/packed_cache.h"
 
 namespace fathom {
 
@@ -22,9 +29,9 @@ struct Linear {
 
 class WeightLoader {
  public:
-  // Both must outlive the loader; the checkpoint must outlive the weights too.
+  // All must outlive the loader; the checkpoint must outlive the weights too. cache: may be null.
   WeightLoader(const Checkpoint& checkpoint, Kernels& kernels,
-               std::function<void(double fraction)> on_progress = {});
+               std::function<void(double fraction)> on_progress = {}, PackedCache* cache = nullptr);
 
   const ModelConfig& config() const { return checkpoint_.config(); }
 
@@ -36,20 +43,29 @@ class WeightLoader {
   // prefix.weight and, where it is there, prefix.bias.
   Result<Linear> linear(const std::string& prefix);
 
-  // Packs part of a stored tensor (an expert, a head), or values computed while loading. The F32
-  // values are moved in and kept alive if the kernels compute in place.
+  // Packs part of a stored tensor (an expert, a head).
   Result<PackedMatrix> pack(const Tensor& matrix);
-  PackedMatrix pack(std::vector<float> values, int64_t rows, int64_t cols);
+  // Packs values [rows, cols] that are computed from stored ones; `name` is the result's own and
+  // says how they are computed. compute() is not called where the cache has the matrix. The values
+  // are kept alive if the kernels compute in place.
+  PackedMatrix pack_computed(std::string_view name, int64_t rows, int64_t cols,
+                             FunctionRef<std::vector<float>()> compute);
 
   // Memory held by all matrices and vectors handed out; what stays mapped counts as well.
   int64_t bytes() const { return bytes_; }
 
  private:
   void count(int64_t stored_bytes, int64_t held_bytes);
+  void read_ahead(const Tensor& matrix);
+  Status check_finite(const Tensor& matrix);
 
   const Checkpoint& checkpoint_;
   Kernels& kernels_;
   std::function<void(double)> on_progress_;
+  PackedCache* cache_;
+  // The part of a file whose reading has been started.
+  const std::byte* ahead_begin_ = nullptr;
+  const std::byte* ahead_end_ = nullptr;
   int64_t total_ = 0;
   int64_t done_ = 0;
   int64_t bytes_ = 0;

@@ -16,12 +16,14 @@
 #include "kernels/kernels.h"
 #include "layers/batch.h"
 #include "layers/cache.h"
+#include "layers/packed_cache.h"
 
 namespace fathom {
 
 struct ModelLoadOptions {
   int64_t max_batch_tokens = 512;  // most rows of one forward(): sizes the workspace
   std::function<void(double fraction)> on_progress;
+  PackedCache* packed_cache = nullptr;  // null: packed weights are not kept
 };
 
 class LanguageModel {

@@ -103,6 +103,20 @@ PackedMatrix PackedKernels::pack(const Tensor& matrix) {
   return packed;
 }
 
+bool PackedKernels::can_be_packed(const PackedMatrix& matrix) const {
+  // FP8 with NaN is kept as F32, see pack().
+  const bool widened =
+      matrix.dtype == DType::kF8E4M3 && matrix.layout == static_cast<int>(DType::kF32);
+  if (!info(matrix.dtype).computable || matrix.out <= 0 || matrix.in <= 0 ||
+      (matrix.layout != static_cast<int>(matrix.dtype) && !widened) ||
+      matrix.in % info(matrix.dtype).block_elements != 0) {
+    return false;
+  }
+  const PanelLayout layout = layout_of(matrix);
+  const int64_t panels = (matrix.out + layout.width - 1) / layout.width;
+  return matrix.bytes == panels * layout.bytes;
+}
+
 void PackedKernels::gather_rows(const PackedMatrix& matrix, std::span<const int32_t> row_ids,
                                 float* out, int64_t out_stride) {
   const PanelLayout layout = layout_of(matrix);

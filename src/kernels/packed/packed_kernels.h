@@ -25,6 +25,8 @@ class PackedKernels final : public Kernels {
   ThreadPool& threads() override { return pool_; }
 
   PackedMatrix pack(const Tensor& matrix) override;
+  uint32_t layout_version() const override { return kPackedLayoutVersion; }
+  bool can_be_packed(const PackedMatrix& matrix) const override;
   DType cache_dtype() const override { return DType::kF16; }
   void matmul(std::span<const MatmulJob> jobs) override;
   void gather_rows(const PackedMatrix& matrix, std::span<const int32_t> row_ids, float* out,

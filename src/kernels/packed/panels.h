@@ -26,6 +26,10 @@
 
 namespace fathom {
 
+// Packed weights are kept on disk. Count this up with every change of what pack() writes, or files
+// of before would be taken for today's; a test that knows today's bytes reminds you.
+inline constexpr uint32_t kPackedLayoutVersion = 1;
+
 // How the codes of a type are laid out; the kernels repeat these facts at compile time.
 struct CodeFormat {
   int bits = 0;    // of a code
