@@ -9,6 +9,9 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+#include <array>
+#include <cstring>
 #include <fstream>
 #include <mutex>
 #include <thread>
