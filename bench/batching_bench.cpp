@@ -1,7 +1,7 @@
 // The serving engine under load, in one process, without HTTP.
 //   build/bench/batching_bench MODEL load SESSIONS SECONDS
 //     A closed loop: each session asks with 48 random words, reads 64 tokens, and asks again.
-//   build/bench/batching_bench MODEL stall STREAMS
+//   build/bench/batching_bench MODEL stall STREAMS [TOKENS]
 //     Streams decode; then a prompt of 4,000 tokens comes in beside them. Prints the time between
 //     two tokens of a stream without it and with it, and what the prompt took alone and beside
 //     them.
@@ -210,11 +210,11 @@ double prompt_seconds(ServingEngine& engine, std::vector<int32_t> prompt) {
   return times->seconds;
 }
 
-void stall(const Model& model, ServingEngine& engine, int streams) {
+void stall(const Model& model, ServingEngine& engine, int streams, int64_t length) {
   std::mt19937 random(1);
   const auto long_prompt = [&] {
-    auto tokens = *model.tokenize(words(random, 4500));
-    tokens.resize(4000);
+    auto tokens = *model.tokenize(words(random, static_cast<int>(length) + 500));
+    tokens.resize(static_cast<size_t>(length));
     return tokens;
   };
   const double alone = prompt_seconds(engine, long_prompt());
@@ -250,8 +250,8 @@ void stall(const Model& model, ServingEngine& engine, int streams) {
         name, 1e3 * mean(gaps), 1e3 * quantile(gaps, 0.5), 1e3 * quantile(gaps, 0.95),
         1e3 * quantile(gaps, 0.99), 1e3 * quantile(gaps, 1.0));
   };
-  fmt::print("{} streams, then a prompt of 4,000 tokens: alone {:.2f} s, beside them {:.2f} s\n",
-             streams, alone, beside);
+  fmt::print("{} streams, then a prompt of {} tokens: alone {:.2f} s, beside them {:.2f} s\n",
+             streams, length, alone, beside);
   line("without it", without);
   line("with it   ", with);
   fmt::print(
@@ -264,7 +264,9 @@ void stall(const Model& model, ServingEngine& engine, int streams) {
 
 int run(int argc, char** argv) {
   if (argc < 4) {
-    fmt::print(stderr, "usage: batching_bench MODEL load SESSIONS SECONDS | MODEL stall STREAMS\n");
+    fmt::print(
+        stderr,
+        "usage: batching_bench MODEL load SESSIONS SECONDS | MODEL stall STREAMS [TOKENS]\n");
     return 2;
   }
   const char* threads = std::getenv("FATHOM_BENCH_THREADS");
@@ -275,14 +277,16 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "{}\n", model.error().message);
     return 1;
   }
-  auto engine = ServingEngine::start(model->impl()->engine, {.kv_memory = int64_t{2} << 30});
+  ServingOptions serving;
+  serving.kv_memory = int64_t{2} << 30;
+  auto engine = ServingEngine::start(model->impl()->engine, serving);
   if (!engine) {
     fmt::print(stderr, "{}\n", engine.error().message);
     return 1;
   }
   const int count = std::atoi(argv[3]);
   if (std::string(argv[2]) == "stall") {
-    stall(*model, **engine, count);
+    stall(*model, **engine, count, argc > 4 ? std::atoi(argv[4]) : 4000);
   } else {
     load(*model, **engine, count, argc > 4 ? std::atof(argv[4]) : 10.0);
   }

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/result.h"
+#include "engine/softmax.h"
 #include "engine/token_scores.h"
 
 namespace fathom {

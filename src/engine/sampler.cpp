@@ -1,11 +1,13 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
 
 #include "base/assert.h"
+#include "engine/softmax.h"
 
 namespace fathom {
 namespace {
@@ -22,17 +24,20 @@ double uniform(std::mt19937_64& random) {
   return static_cast<double>(random() >> 11) * 0x1p-53;
 }
 
-// The best token; 0 if no logit is a number above -infinity.
+// The first of the best tokens; 0 if no logit is a number above -infinity.
 int32_t most_likely(std::span<const float> logits) {
-  size_t best = 0;
-  float best_logit = kNever;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] > best_logit) {
-      best_logit = logits[i];
-      best = i;
-    }
+  // Many running maxima, of which compilers make vectors. NaN is never larger.
+  std::array<float, 64> best;
+  best.fill(kNever);
+  size_t i = 0;
+  for (; i + best.size() <= logits.size(); i += best.size()) {
+    const float* block = logits.data() + i;
+    for (size_t j = 0; j < best.size(); ++j) best[j] = block[j] > best[j] ? block[j] : best[j];
   }
-  return static_cast<int32_t>(best);
+  for (; i < logits.size(); ++i) best[0] = logits[i] > best[0] ? logits[i] : best[0];
+  const float logit = *std::max_element(best.begin(), best.end());
+  if (logit == kNever) return 0;
+  return static_cast<int32_t>(std::find(logits.begin(), logits.end(), logit) - logits.begin());
 }
 
 }  // namespace
@@ -166,37 +171,61 @@ constexpr auto kBetter = [](const auto& a, const auto& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 };
 
-// Fills candidates_ with the top_k best tokens, best first, or with all in order of their ids.
+// Fills candidates_ with the top_k best tokens, best first, or, in order of their ids, with all
+// that top-p and min-p may keep.
 void Sampler::select_candidates(std::span<const float> logits) {
   candidates_.clear();
+  total_weight_ = 0;
   const auto top_k = static_cast<size_t>(options_.top_k);
-  const bool all = top_k == 0 || top_k >= logits.size();
-  // Room for as many again as are kept, so that a selection pays for many rejected tokens.
-  const size_t room = all ? logits.size() : std::min(logits.size(), 2 * top_k + 64);
-  candidates_.reserve(room);
+  if (top_k == 0 || top_k >= logits.size()) return select_from_all(logits);
 
+  // Room for as many again as are kept, so that a selection pays for many rejected tokens.
+  const size_t room = std::min(logits.size(), 2 * top_k + 64);
+  candidates_.reserve(room);
   float threshold = kNever;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (!(logits[i] > threshold)) continue;
+  for (size_t i = find_above(logits, 0, threshold); i < logits.size();
+       i = find_above(logits, i + 1, threshold)) {
     candidates_.push_back({static_cast<int32_t>(i), logits[i], 0.0});
-    if (all || candidates_.size() < room) continue;
+    if (candidates_.size() < room) continue;
     const auto kth = candidates_.begin() + static_cast<std::ptrdiff_t>(top_k - 1);
     std::nth_element(candidates_.begin(), kth, candidates_.end(), kBetter);
     // Later tokens with this logit rank behind those kept.
     threshold = kth->logit;
     candidates_.resize(top_k);
   }
-  if (all) return;
   const auto kept = static_cast<std::ptrdiff_t>(std::min(top_k, candidates_.size()));
   std::partial_sort(candidates_.begin(), candidates_.begin() + kept, candidates_.end(), kBetter);
   candidates_.resize(static_cast<size_t>(kept));
+  considered_ = candidates_.size();
+}
+
+// The weights of all tokens in single precision tell which of them are worth a double.
+void Sampler::select_from_all(std::span<const float> logits) {
+  considered_ = logits.size();
+  const float best = logits[static_cast<size_t>(most_likely(logits))];
+  const float scale = 1.0F / options_.temperature;
+  float threshold = kNever;
+  std::span<const float> values = logits;
+  if (std::isfinite(best) && std::isfinite(scale) &&
+      (options_.top_p < 1.0F || options_.min_p > 0.0F)) {
+    weights_.resize(logits.size());
+    total_weight_ = exponentiate(logits, best, scale, weights_);
+    values = weights_;
+    threshold = static_cast<float>(least_weight() * 0.9999);
+  } else {
+    candidates_.reserve(logits.size());
+  }
+  for (size_t i = find_above(values, 0, threshold); i < values.size();
+       i = find_above(values, i + 1, threshold)) {
+    candidates_.push_back({static_cast<int32_t>(i), logits[i], 0.0});
+  }
 }
 
 void Sampler::weigh_candidates() {
   float best = kNever;
   for (const auto& candidate : candidates_) best = std::max(best, candidate.logit);
   const double temperature = options_.temperature;
-  total_weight_ = 0;
+  double total = 0;
   for (auto& candidate : candidates_) {
     // The test keeps infinity minus infinity out.
     candidate.weight =
@@ -204,20 +233,26 @@ void Sampler::weigh_candidates() {
             ? 1.0
             : std::exp((static_cast<double>(candidate.logit) - static_cast<double>(best)) /
                        temperature);
-    total_weight_ += candidate.weight;
+    total += candidate.weight;
   }
+  // Known already where candidates are not all that count.
+  if (total_weight_ == 0) total_weight_ = total;
+}
+
+// The least that a token kept by top-p and min-p can weigh.
+double Sampler::least_weight() const {
+  const auto floor = static_cast<double>(options_.min_p);
+  if (options_.top_p == 1.0F) return floor;
+  // Even if all tokens were below this, together they would be less than what top-p leaves out.
+  const double left_out = (1.0 - static_cast<double>(options_.top_p)) * total_weight_;
+  return std::max(floor, left_out / static_cast<double>(considered_));
 }
 
 // Applies top-p and min-p. Both keep a beginning of the sorted candidates, top-p's measured against
 // all of them; so min-p may go first, and top-p then has few left to sort.
 void Sampler::cut_candidates() {
   const bool top_p = options_.top_p < 1.0F;
-  auto floor = static_cast<double>(options_.min_p);
-  if (top_p) {
-    // Even if all tokens were below this, together they would be less than what top-p leaves out.
-    const double left_out = (1.0 - static_cast<double>(options_.top_p)) * total_weight_;
-    floor = std::max(floor, left_out / static_cast<double>(candidates_.size()));
-  }
+  const double floor = least_weight();
   if (floor > 0.0) {
     std::erase_if(candidates_, [floor](const Candidate& c) { return c.weight < floor; });
   }

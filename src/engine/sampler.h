@@ -47,7 +47,9 @@ class Sampler {
   void see(int32_t token, bool in_answer);
   std::span<const float> penalize(std::span<const float> logits);
   void select_candidates(std::span<const float> logits);
+  void select_from_all(std::span<const float> logits);
   void weigh_candidates();
+  double least_weight() const;
   void cut_candidates();
   int32_t draw();
 
@@ -63,7 +65,9 @@ class Sampler {
 
   std::vector<float> penalized_;  // [vocab]
   std::vector<Candidate> candidates_;
-  double total_weight_ = 0;  // of all candidates before top-p and min-p
+  std::vector<float> weights_;  // [vocab], as candidates' weights
+  size_t considered_ = 0;       // tokens before top-p and min-p,
+  double total_weight_ = 0;     // and their weight
 };
 
 }  // namespace fathom

@@ -17,7 +17,7 @@ constexpr double kNewShare = 0.25;
 constexpr double kNewStepShare = 0.05;
 // The first guess, and the least: a prompt must come in however slow its rows are.
 constexpr int64_t kFirstRows = 8;
-constexpr int64_t kLeastRows = 2;
+constexpr int64_t kLeastRows = 1;
 // So many run together even where each step is slower than wanted: their tokens cost far less than
 // those of fewer would.
 constexpr int64_t kAlwaysTogether = 8;

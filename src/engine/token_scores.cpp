@@ -5,13 +5,13 @@
 #include <limits>
 #include <vector>
 
+#include "engine/softmax.h"
+
 namespace fathom {
 
 ScoredToken score_token(std::span<const float> logits, int32_t token, int32_t alternatives) {
   const float best = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += static_cast<double>(std::exp(logit - best));
-  const double total = static_cast<double>(best) + std::log(sum);
+  const double total = static_cast<double>(best) + std::log(exponentiate(logits, best, 1.0F, {}));
   const auto logprob = [&](int32_t t) {
     return static_cast<float>(static_cast<double>(logits[static_cast<size_t>(t)]) - total);
   };
@@ -27,26 +27,17 @@ ScoredToken score_token(std::span<const float> logits, int32_t token, int32_t al
   const auto kept =
       static_cast<size_t>(std::min<int64_t>(alternatives, static_cast<int64_t>(logits.size())));
   std::vector<int32_t> top;
-  for (int32_t t = 0; t < static_cast<int32_t>(logits.size()); ++t) {
-    if (top.size() == kept && !better(t, top.back())) continue;
+  float threshold = -std::numeric_limits<float>::infinity();
+  for (size_t i = find_above(logits, 0, threshold); i < logits.size();
+       i = find_above(logits, i + 1, threshold)) {
+    const auto t = static_cast<int32_t>(i);
     if (top.size() == kept) top.pop_back();
     top.insert(std::upper_bound(top.begin(), top.end(), t, better), t);
+    // Later tokens with the logit of the last rank behind it.
+    if (top.size() == kept) threshold = logits[static_cast<size_t>(top.back())];
   }
   for (const int32_t t : top) scored.top.push_back({.token = t, .logprob = logprob(t)});
   return scored;
-}
-
-bool has_nan(std::span<const float> logits) {
-  // Whole blocks without a branch, which compilers turn into vectors.
-  constexpr size_t kBlock = 256;
-  size_t i = 0;
-  for (; i + kBlock <= logits.size(); i += kBlock) {
-    int nan = 0;
-    for (size_t j = i; j < i + kBlock; ++j) nan |= static_cast<int>(logits[j] != logits[j]);
-    if (nan != 0) return true;
-  }
-  return std::any_of(logits.begin() + static_cast<std::ptrdiff_t>(i), logits.end(),
-                     [](float x) { return std::isnan(x); });
 }
 
 }  // namespace fathom

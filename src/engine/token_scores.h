@@ -12,7 +12,4 @@ namespace fathom {
 // logits: [vocab]. Equal alternatives rank by token id.
 ScoredToken score_token(std::span<const float> logits, int32_t token, int32_t alternatives);
 
-// Whether any of the logits is not a number.
-bool has_nan(std::span<const float> logits);
-
 }  // namespace fathom
