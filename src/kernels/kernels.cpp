@@ -9,6 +9,7 @@ namespace fathom {
 const VectorOps* best_ops() {
   if (cpu_has_avx512_vnni() && avx512_ops() != nullptr) return avx512_ops();
   if (cpu_has_avx2()) return avx2_ops();
+  if (cpu_has_neon_i8mm() && neon_i8mm_ops() != nullptr) return neon_i8mm_ops();
   if (cpu_has_neon_dotprod() && neon_dotprod_ops() != nullptr) return neon_dotprod_ops();
   if (cpu_has_neon()) return neon_ops();
   return nullptr;

@@ -16,6 +16,7 @@ namespace {
 std::string_view best_of_this_cpu() {
   if (cpu_has_avx512_vnni()) return "avx512-vnni";
   if (cpu_has_avx2()) return "avx2";
+  if (cpu_has_neon_i8mm()) return "neon-i8mm";
   if (cpu_has_neon_dotprod()) return "neon-dotprod";
   if (cpu_has_neon()) return "neon";
   return "reference";
@@ -45,6 +46,11 @@ TEST(Kernels, NeonIsTested) {
 TEST(Kernels, NeonWithDotProductIsTested) {
   if (!cpu_has_neon_dotprod()) GTEST_SKIP() << "this CPU lacks FEAT_DotProd";
   EXPECT_TRUE(is_tested(neon_dotprod_ops()));
+}
+
+TEST(Kernels, NeonWithMatrixProductsIsTested) {
+  if (!cpu_has_neon_i8mm()) GTEST_SKIP() << "this CPU lacks FEAT_I8MM";
+  EXPECT_TRUE(is_tested(neon_i8mm_ops()));
 }
 #else
 TEST(Kernels, Avx2IsTested) {

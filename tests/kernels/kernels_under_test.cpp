@@ -53,6 +53,7 @@ std::vector<const VectorOps*> instruction_sets() {
   if (avx512_ops() != nullptr && cpu_has_avx512_vnni()) sets.push_back(avx512_ops());
   if (neon_ops() != nullptr && cpu_has_neon()) sets.push_back(neon_ops());
   if (neon_dotprod_ops() != nullptr && cpu_has_neon_dotprod()) sets.push_back(neon_dotprod_ops());
+  if (neon_i8mm_ops() != nullptr && cpu_has_neon_i8mm()) sets.push_back(neon_i8mm_ops());
   if (emulated_avx512_ops() != nullptr) sets.push_back(emulated_avx512_ops());
   return sets;
 }

@@ -17,6 +17,7 @@ inline constexpr bool kUnsigned8 = false;
 inline constexpr int kCodeRows = 4;       // eight code vectors, four sums: what 16 registers allow
 inline constexpr bool kExpand = true;     // for many rows: simd/expanded_matmul.h
 inline constexpr int kWideRows = 6;       // by two panels: twelve sums; the totals live in L1
+inline constexpr bool kRowPairs = false;  // simd/row_dots.h
 inline constexpr int kFloatRows = 6;      // twelve sums
 inline constexpr int kAttentionRows = 3;  // by four tokens or vectors: twelve sums
 

@@ -27,6 +27,7 @@ inline constexpr bool kUnsigned8 = true;  // dpbusd multiplies unsigned by signe
 inline constexpr int kCodeRows = 8;       // eight code vectors, sixteen sums, in 32 registers
 inline constexpr bool kExpand = false;    // dpbusd broadcasts its operand itself
 inline constexpr int kWideRows = 8;
+inline constexpr bool kRowPairs = false;  // simd/row_dots.h
 inline constexpr int kFloatRows = 8;      // sixteen sums
 inline constexpr int kAttentionRows = 4;  // by four tokens or vectors: sixteen sums
 

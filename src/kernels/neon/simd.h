@@ -25,6 +25,11 @@ inline constexpr int kWideRows = 4;  // by two panels: 16 registers of sums
 #else
 inline constexpr int kWideRows = 2;  // by two panels: 16 registers of 16-bit sums
 #endif
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+inline constexpr bool kRowPairs = true;  // neon/row_pairs.h
+#else
+inline constexpr bool kRowPairs = false;
+#endif
 inline constexpr int kFloatRows = 6;      // 24 registers of sums
 inline constexpr int kAttentionRows = 2;  // by four tokens or vectors: 16 registers of sums
 

@@ -101,6 +101,7 @@ const VectorOps* avx2_ops();
 const VectorOps* avx512_ops();
 const VectorOps* neon_ops();
 const VectorOps* neon_dotprod_ops();
+const VectorOps* neon_i8mm_ops();
 
 // The best of them that this CPU can run, or null.
 const VectorOps* best_ops();

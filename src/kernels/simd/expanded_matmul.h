@@ -5,17 +5,17 @@
 #pragma once
 
 #include "kernels/simd/code_matmul.h"
+#include "kernels/simd/row_dots.h"
 #include "kernels/simd/unroll.h"
 
 namespace fathom::FATHOM_SIMD_NAMESPACE {
 
 inline constexpr int kStretchBlocks = 16;  // of 32: with a row's share, a third of L1
-inline constexpr int kPair = 2;
 inline constexpr int64_t kWideTile = 128;  // rows of a tile at most
 
 template <class Format>
 struct alignas(64) Stretch {
-  unsigned char codes[kStretchBlocks][8][kPair][4 * kLanes];
+  BlockCodes codes[kStretchBlocks];
   float scale[kStretchBlocks][Format::kGroups][kPair][kLanes];
   float minimum[Format::kMinimum ? kStretchBlocks : 1][Format::kGroups][kPair][kLanes];
 };
@@ -30,6 +30,7 @@ inline void expand(const std::byte* codes, Scales<Format>& scales, int blocks, i
     }
     I w[8];
     unpack<Format>(codes + b * kBlockBytes, w);
+    RowDots<Format, 1>::arrange(w);
     FATHOM_UNROLL
     for (int j = 0; j < 8; ++j) store_codes(to.codes[b][j][member], w[j]);
     scales.next_block();
@@ -41,32 +42,12 @@ inline void expand(const std::byte* codes, Scales<Format>& scales, int blocks, i
   }
 }
 
-template <class Format, int kRows, int kStep, int kEnd>
-[[gnu::always_inline]] inline void steps(const unsigned char (*codes)[kPair][4 * kLanes],
-                                         const std::byte* const (&x)[kRows], int64_t code_at,
-                                         Dot<Format::kBits> (&dot)[kRows][kPair]) {
-  if constexpr (kStep < kEnd) {
-    constexpr int kVector = kStep;
-    constexpr int kInGroup = kStep % (Format::kGroup / 4);
-    const I first = load_codes(codes[kVector][0]);
-    const I second = load_codes(codes[kVector][1]);
-    FATHOM_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      const I broadcast = broadcast4(x[r] + code_at + 4 * kVector);
-      dot[r][0].template step<kInGroup>(first, broadcast);
-      dot[r][1].template step<kInGroup>(second, broadcast);
-    }
-    steps<Format, kRows, kStep + 1, kEnd>(codes, x, code_at, dot);
-  }
-}
-
 template <class Format, int kRows, int kGroup>
 [[gnu::always_inline]] inline void add_groups(const Stretch<Format>& stretch, int b,
                                               const std::byte* const (&x)[kRows], int64_t code_at,
                                               int64_t entry_at, F (&acc)[kRows][kPair]) {
-  constexpr int kSteps = Format::kGroup / 4;
-  Dot<Format::kBits> dot[kRows][kPair];
-  steps<Format, kRows, kGroup * kSteps, (kGroup + 1) * kSteps>(stretch.codes[b], x, code_at, dot);
+  RowDots<Format, kRows> dots;
+  dots.template multiply<kGroup>(stretch.codes[b], x, code_at);
   FATHOM_UNROLL
   for (int r = 0; r < kRows; ++r) {
     const auto* entry = reinterpret_cast<const float*>(x[r] + entry_at);
@@ -74,7 +55,7 @@ template <class Format, int kRows, int kGroup>
     const F sum = set1(entry[1 + kGroup]);
     FATHOM_UNROLL
     for (int p = 0; p < kPair; ++p) {
-      const F product = dot[r][p].template done<kSteps>();
+      const F product = dots.product(r, p);
       const F weight_scale = load(stretch.scale[b][kGroup][p]);
       if constexpr (Format::kShift) {
         acc[r][p] = fma(fma(product, scale, sum), weight_scale, acc[r][p]);
