@@ -1,40 +1,55 @@
-// fathom bench: prefill and decode speed of a model on this machine.
+// fathom bench: prefill and decode speed of a model on this machine, beside its ceilings.
 #include <CLI/CLI.hpp>
-#include <fstream>
+#include <algorithm>
+#include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <numeric>
 
+#include "checkpoint/random_checkpoint.h"
+#include "cli/bench_report.h"
 #include "cli/command.h"
 #include "cli/format.h"
-#include "cli/work_progress.h"
+
 #include "cli/model_options.h"
+#include "cli/output_file.h"
+#include "cli/roofline.h"
 #include "cli/speed_test.h"
-#include "cli/terminal.h"
+#include "cli/work_progress.h"
+#include "models/step_cost.h"
 
 namespace fathom::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr int64_t kMostTokens = int64_t{1} << 24;
 constexpr int64_t kLargestBatch = 4096;
 
+// What is measured where nothing is said, as far as the model's context allows.
+constexpr int64_t kDefaultPrefill[] = {64, 256, 1024, 2048};
+constexpr int64_t kDefaultBatch[] = {1, 2, 4, 8, 16, 32, 64};  // from an empty context
+constexpr int64_t kDefaultContext[] = {1024, 4096};            // one sequence
+
 struct BenchOptions {
   ModelOptions model;
-  std::string prefill = "64,256";
+  std::string shape;
+  std::string prefill;
   int64_t decode = 24;
-  std::string batch = "1,16";
-  std::string context = "0";
+  std::string batch;
+  std::string context;
   int repeat = 3;
   bool json = false;
+  std::string roofline;
+};
+
+struct DecodeTest {
+  int64_t batch;
+  int64_t context;
 };
 
 // What to measure.
 struct Plan {
-  std::vector<int64_t> prefill;  // prompt lengths; empty: none
-  int64_t decode = 0;            // steps; 0: none
-  std::vector<int64_t> batch;
-  std::vector<int64_t> context;  // depths
+  std::vector<int64_t> prefill;  // prompt lengths
+  int64_t steps = 0;             // of each decode
+  std::vector<DecodeTest> decode;
 };
 
 Result<std::vector<int64_t>> parse_list(const std::string& text, std::string_view flag,
@@ -48,106 +63,138 @@ Result<std::vector<int64_t>> parse_list(const std::string& text, std::string_vie
   return numbers;
 }
 
-Result<Plan> make_plan(const BenchOptions& options) {
+// Fails where flags make no sense, before anything is loaded.
+Status validate(const BenchOptions& options) {
   FATHOM_CHECK(validate(options.model));
-  Plan plan;
-  if (options.prefill != "0") {
-    FATHOM_TRY(plan.prefill, parse_list(options.prefill, "--prefill", 1, kMostTokens));
+  if (!options.shape.empty() && !options.model.model.empty()) {
+    return usage_error("-m {} and --shape {} are both given; choose one.", options.model.model,
+                       options.shape);
   }
   if (options.decode < 0 || options.decode > kMostTokens) {
     return usage_error("--decode is {}; it must be 1 to {} steps, or 0 for none.", options.decode,
                        kMostTokens);
   }
-  plan.decode = options.decode;
-  FATHOM_TRY(plan.batch, parse_list(options.batch, "--batch", 1, kLargestBatch));
-  FATHOM_TRY(plan.context, parse_list(options.context, "--context", 0, kMostTokens));
   if (options.repeat < 1 || options.repeat > 1000) {
     return usage_error("--repeat is {}; it must be 1 to 1000.", options.repeat);
   }
-  if (plan.prefill.empty() && plan.decode == 0) {
+  if (options.prefill == "0" && options.decode == 0) {
     return usage_error("--prefill 0 and --decode 0 leave nothing to measure.");
-  }
-  return plan;
-}
-
-Status check_fits(const Plan& plan, const ModelConfig& config) {
-  int64_t longest = 0;
-  for (const int64_t tokens : plan.prefill) longest = std::max(longest, tokens);
-  if (plan.decode > 0) {
-    for (const int64_t depth : plan.context) longest = std::max(longest, depth + 1 + plan.decode);
-  }
-  if (longest <= config.context) return {};
-  return usage_error(
-      "This needs {} tokens of context and the model has {}. Choose smaller "
-      "--prefill, --decode or --context.",
-      longest, config.context);
-}
-
-// Empty where the system does not say.
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) {
-      return line.substr(colon + 2);
-    }
   }
   return {};
 }
 
-class Report {
- public:
-  explicit Report(bool json) : json_(json) {}
-
-  void begin(const LanguageModel& model, Kernels& kernels) {
-    machine_ = {{"cpu", cpu_name()},
-                {"cores", ThreadPool::default_threads()},
-                {"threads", kernels.threads().size()},
-                {"kernels", kernels.name()}};
-    model_ = {{"name", model.config().model_name},
-              {"architecture", model.config().architecture},
-              {"weight_bytes", model.weight_bytes()}};
-    if (json_) return;
-    print(fmt::format("{}, {} threads, {} kernels\n\n{:<8} {:>8} {:>6} {:>8} {:>12}\n", cpu_name(),
-                      kernels.threads().size(), kernels.name(), "phase", "tokens", "batch",
-                      "context", "tokens/s"));
+Result<std::vector<DecodeTest>> plan_decode(const BenchOptions& options, int64_t context_size) {
+  std::vector<DecodeTest> tests;
+  if (options.batch.empty() && options.context.empty()) {
+    for (const int64_t batch : kDefaultBatch) tests.push_back({batch, 0});
+    for (const int64_t context : kDefaultContext) {
+      if (context + 1 + options.decode <= context_size) tests.push_back({1, context});
+    }
+    return tests;
   }
-
-  void add(std::string_view phase, int64_t tokens, int64_t batch, int64_t context, double speed) {
-    results_.push_back({{"phase", phase},
-                        {"tokens", tokens},
-                        {"batch", batch},
-                        {"context", context},
-                        {"tokens_per_second", speed}});
-    if (json_) return;
-    print(fmt::format("{:<8} {:>8} {:>6} {:>8} {:>12.1f}\n", phase, tokens, batch, context, speed));
+  const std::string batch_text = options.batch.empty() ? "1" : options.batch;
+  const std::string context_text = options.context.empty() ? "0" : options.context;
+  FATHOM_TRY(const auto batches, parse_list(batch_text, "--batch", 1, kLargestBatch));
+  FATHOM_TRY(const auto contexts, parse_list(context_text, "--context", 0, kMostTokens));
+  for (const int64_t context : contexts) {
+    for (const int64_t batch : batches) tests.push_back({batch, context});
   }
+  return tests;
+}
 
-  void end() const {
-    if (!json_) return;
-    const Json json = {{"machine", machine_}, {"model", model_}, {"results", results_}};
-    print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+Result<Plan> make_plan(const BenchOptions& options, int64_t context_size) {
+  Plan plan;
+  if (options.prefill.empty()) {
+    std::ranges::copy_if(kDefaultPrefill, std::back_inserter(plan.prefill),
+                         [&](int64_t tokens) { return tokens <= context_size; });
+  } else if (options.prefill != "0") {
+    FATHOM_TRY(plan.prefill, parse_list(options.prefill, "--prefill", 1, kMostTokens));
   }
+  plan.steps = options.decode;
+  FATHOM_TRY(plan.decode, plan_decode(options, context_size));
+  if (plan.steps == 0) plan.decode.clear();
+  return plan;
+}
 
- private:
-  bool json_;
-  Json machine_;
-  Json model_;
-  Json results_ = Json::array();
-};
+Status check_fits(const Plan& plan, int64_t context_size) {
+  int64_t longest = 0;
+  for (const int64_t tokens : plan.prefill) longest = std::max(longest, tokens);
+  for (const DecodeTest& test : plan.decode) {
+    longest = std::max(longest, test.context + 1 + plan.steps);
+  }
+  if (longest <= context_size) return {};
+  return usage_error(
+      "This needs {} tokens of context and the model has {}. Choose smaller "
+      "--prefill, --decode or --context.",
+      longest, context_size);
+}
+
+Result<std::unique_ptr<Checkpoint>> open_checkpoint(const BenchOptions& options) {
+  if (!options.shape.empty()) return make_random_checkpoint(options.shape);
+  FATHOM_TRY(const auto path, find_model(options.model));
+  return Checkpoint::open(path);
+}
+
+// Measures what the plan says and tells the report.
+Status run_tests(const Plan& plan, int repeat, LanguageModel& model, const StepCostModel& costs,
+                 BenchReport& report) {
+  SpeedTest test(model);
+  for (const int64_t tokens : plan.prefill) {
+    FATHOM_TRY(const double speed, test.prefill(tokens, repeat));
+    report.add({.phase = "prefill",
+                .tokens = tokens,
+                .tokens_per_second = speed,
+                .cost = costs.of({.tokens = tokens}),
+                .tokens_per_step = tokens});
+  }
+  for (const auto& [batch, context] : plan.decode) {
+    FATHOM_TRY(const double speed, test.decode(plan.steps, batch, context));
+    // One step warms up; then the cache grows by one token a step.
+    const double middle = static_cast<double>(context + 1) + static_cast<double>(plan.steps) / 2;
+    report.add({.phase = "decode",
+                .tokens = plan.steps,
+                .batch = batch,
+                .context = context,
+                .tokens_per_second = speed,
+                .cost = costs.of({.sequences = batch, .context = middle}),
+                .tokens_per_step = batch});
+  }
+  return {};
+}
+
+Status write_roofline(const std::string& path, const BenchReport& report,
+                      const MachineLimits& limits, const std::string& model_name) {
+  std::vector<RooflinePoint> points;
+  for (const BenchResult& result : report.results()) {
+    const double ops = result.cost.int8_ops + result.cost.float_ops;
+    const bool prefill = result.phase == "prefill";
+    points.push_back(
+        {.label = prefill ? fmt::format("prefill {}", result.tokens)
+                          : fmt::format("decode {}{}", result.batch,
+                                        result.context > 0 ? fmt::format(" at {}", result.context)
+                                                           : std::string()),
+         .prefill = prefill,
+         .ops_per_byte = ops / result.cost.bytes,
+         .ops_per_second =
+             ops * result.tokens_per_second / static_cast<double>(result.tokens_per_step)});
+  }
+  return write_output_file(
+      path, draw_roofline(fmt::format("{} on {}", model_name, report.title()), limits, points));
+}
 
 Result<int> bench(const BenchOptions& options) {
-  FATHOM_TRY(const Plan plan, make_plan(options));
+  FATHOM_CHECK(validate(options));
   FATHOM_TRY(const KernelSet set, kernel_set(options.model));
-  FATHOM_TRY(const auto path, find_model(options.model));
-  FATHOM_TRY(const auto checkpoint, Checkpoint::open(path));
-  FATHOM_CHECK(check_fits(plan, checkpoint->config()));
+  FATHOM_TRY(const auto checkpoint, open_checkpoint(options));
+  const int64_t context_size = checkpoint->config().context;
+  FATHOM_TRY(const Plan plan, make_plan(options, context_size));
+  FATHOM_CHECK(check_fits(plan, context_size));
   const auto kernels =
       Kernels::make(set == KernelSet::kReference ? KernelChoice::kReference : KernelChoice::kAuto,
                     options.model.threads);
   ModelLoadOptions load;
-  for (const int64_t batch : plan.batch) {
-    load.max_batch_tokens = std::max(load.max_batch_tokens, batch);
+  for (const DecodeTest& test : plan.decode) {
+    load.max_batch_tokens = std::max(load.max_batch_tokens, test.batch);
   }
   std::unique_ptr<LanguageModel> model;
   {
@@ -156,22 +203,17 @@ Result<int> bench(const BenchOptions& options) {
     FATHOM_TRY(model, LanguageModel::load(*checkpoint, *kernels, load));
   }
 
-  SpeedTest test(*model);
-  Report report(options.json);
-  report.begin(*model, *kernels);
-  for (const int64_t tokens : plan.prefill) {
-    FATHOM_TRY(const double speed, test.prefill(tokens, options.repeat));
-    report.add("prefill", tokens, 1, 0, speed);
+  const MachineLimits limits = measure_machine_limits(kernels->threads());
+  if (!options.roofline.empty() && limits.int8_ops_per_second <= 0) {
+    return fail("--roofline needs kernels for this processor, and it has only the reference ones.");
   }
-  if (plan.decode > 0) {
-    for (const int64_t depth : plan.context) {
-      for (const int64_t batch : plan.batch) {
-        FATHOM_TRY(const double speed, test.decode(plan.decode, batch, depth));
-        report.add("decode", plan.decode, batch, depth, speed);
-      }
-    }
-  }
+  BenchReport report(options.json, *model, *kernels, limits);
+  const StepCostModel costs(*checkpoint, model->cache_layout());
+  FATHOM_CHECK(run_tests(plan, options.repeat, *model, costs, report));
   report.end();
+  if (!options.roofline.empty()) {
+    FATHOM_CHECK(write_roofline(options.roofline, report, limits, model->config().model_name));
+  }
   return 0;
 }
 
@@ -181,27 +223,43 @@ void add_bench(CLI::App& app, Chosen& chosen) {
   auto* command = app.add_subcommand("bench", "measure prefill and decode speed");
   auto options = std::make_shared<BenchOptions>();
   add_model_option(*command, options->model);
-  command->add_option("--prefill", options->prefill, "prompt lengths to measure (64,256); 0: none")
+  command
+      ->add_option("--shape", options->shape,
+                   "instead of a model: random 4-bit weights in the shape of a real one, made in "
+                   "memory")
+      ->type_name("distill-1.5b|lite-6.7b|v2-lite-16b|v3-slice");
+  command
+      ->add_option("--prefill", options->prefill,
+                   "prompt lengths to measure (64,256,1024,2048, as far as they fit); 0: none")
       ->type_name("N,...");
   command->add_option("--decode", options->decode, "decode steps to measure (24); 0: none")
       ->type_name("N");
-  command->add_option("--batch", options->batch, "how many sequences to decode at a time (1,16)")
+  command
+      ->add_option("--batch", options->batch,
+                   "how many sequences to decode at a time (1,2,4,8,16,32,64; with --context 1)")
       ->type_name("N,...");
   command
       ->add_option("--context", options->context,
-                   "tokens in the cache of each sequence before decode begins (0)")
+                   "tokens in the cache of each sequence before decode begins (0; where --batch "
+                   "is left out too, 1024 and 4096 for one sequence as well)")
       ->type_name("N,...");
   command
       ->add_option("--repeat", options->repeat,
-                   "prefill runs to take the best of (3), after a short one that warms up")
+                   "prefill runs to take the best of (3; fewer once they have taken 5 seconds), "
+                   "after a short one that warms up")
       ->type_name("N");
   add_compute_options(*command, options->model);
   command->add_flag("--json", options->json, "print one JSON object");
+  command
+      ->add_option("--roofline", options->roofline,
+                   "also draw the results under the machine's ceilings, as SVG")
+      ->type_name("FILE");
   command->footer(
       "Examples:\n"
       "  fathom bench\n"
       "  fathom bench -m model.gguf --threads 2 --prefill 128,512 --batch 1,4,16 --context 0,1024\n"
-      "  fathom bench --prefill 0 --decode 100 --json");
+      "  fathom bench --shape v2-lite-16b --prefill 256 --batch 1,16 --json\n"
+      "  fathom bench --roofline roofline.svg");
   command->callback([&chosen, options] { chosen.action = [options] { return bench(*options); }; });
 }
 

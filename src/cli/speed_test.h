@@ -17,8 +17,8 @@ class SpeedTest {
   // The model must outlive it.
   explicit SpeedTest(LanguageModel& model) : model_(model) {}
 
-  // Tokens per second of a prompt of `tokens`; the best of `repeats` runs after a short one that
-  // warms up.
+  // Tokens per second of a prompt of `tokens`; the best of `repeats` runs, or of as many as fit
+  // into some seconds, after a short one that warms up.
   Result<double> prefill(int64_t tokens, int repeats);
   // Tokens per second of all `batch` sequences together over `steps` steps, each sequence beginning
   // with `depth` tokens in the cache.
@@ -32,6 +32,7 @@ class SpeedTest {
 
   std::vector<int32_t> some_tokens(int64_t count);
   void fill(Sequence& sequence, int64_t tokens, BatchSequence::Logits logits, CachePool& pool);
+  static void copy_cache(const Sequence& from, Sequence& to, CachePool& pool);
   void step(std::vector<Sequence>& sequences, CachePool& pool);
 
   LanguageModel& model_;

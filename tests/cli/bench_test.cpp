@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -20,11 +22,15 @@ TEST(Bench, JsonHasAResultForEveryLengthBatchAndDepth) {
   const json report = json::parse(finished.out);
   EXPECT_EQ(report.at("machine").at("threads"), 1);
   EXPECT_TRUE(report.at("machine").contains("kernels"));
+  EXPECT_GT(report.at("machine").at("read_bytes_per_second"), 1e8);
+  EXPECT_TRUE(report.at("machine").contains("int8_ops_per_second"));
+  EXPECT_TRUE(report.at("machine").contains("float_ops_per_second"));
   std::vector<std::tuple<std::string, int, int, int>> measured;
   for (const auto& result : report.at("results")) {
     measured.emplace_back(result.at("phase"), result.at("tokens"), result.at("batch"),
                           result.at("context"));
     EXPECT_GT(result.at("tokens_per_second"), 0.0);
+    EXPECT_GT(result.at("share_of_limit"), 0.0);
   }
   const std::vector<std::tuple<std::string, int, int, int>> expected = {
       {"prefill", 8, 1, 0}, {"prefill", 40, 1, 0}, {"decode", 3, 1, 0},
@@ -60,6 +66,53 @@ TEST(Bench, MoreTokensThanTheModelsContextAreWrongUsage) {
       run({"bench", "-m", golden_model("llama_gqa_tied"), "--prefill", "100000"});
   EXPECT_EQ(finished.code, 2);
   EXPECT_NE(finished.err.find("512"), std::string::npos) << finished.err;
+}
+
+TEST(Bench, MeasuresSeveralBatchesAndDepthsWhereNothingIsSaid) {
+  const Finished finished = run(
+      {"bench", "-m", golden_model("llama_gqa_tied"), "--json", "--decode", "1", "--repeat", "1"});
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  std::vector<int> prefill;
+  std::vector<int> batch;
+  const json report = json::parse(finished.out);
+  for (const auto& result : report.at("results")) {
+    if (result.at("phase") == "prefill") {
+      prefill.push_back(result.at("tokens"));
+    } else {
+      batch.push_back(result.at("batch"));
+    }
+  }
+  EXPECT_EQ(prefill, (std::vector{64, 256}));  // 1024 exceed the model's 512
+  EXPECT_EQ(batch, (std::vector{1, 2, 4, 8, 16, 32, 64}));
+}
+
+TEST(Bench, DrawsEveryResultIntoTheRoofline) {
+  const std::filesystem::path file =
+      std::filesystem::path(testing::TempDir()) / "bench_test_roofline.svg";
+  const Finished finished =
+      run({"bench", "-m", golden_model("llama_gqa_tied"), "--prefill", "8", "--decode", "2",
+           "--batch", "1,2", "--context", "0,16", "--roofline", file.string()});
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  std::ifstream stream(file);
+  const std::string svg{std::istreambuf_iterator<char>(stream), {}};
+  std::filesystem::remove(file);
+  EXPECT_TRUE(svg.starts_with("<svg ")) << svg.substr(0, 100);
+  for (const char* label : {">prefill 8<", ">decode 1<", ">decode 2<", ">decode 2 at 16<"}) {
+    EXPECT_NE(svg.find(label), std::string::npos) << label;
+  }
+}
+
+TEST(Bench, AModelAndAShapeTogetherAreWrongUsage) {
+  const Finished finished =
+      run({"bench", "-m", golden_model("llama_gqa_tied"), "--shape", "distill-1.5b"});
+  EXPECT_EQ(finished.code, 2);
+  EXPECT_NE(finished.err.find("--shape"), std::string::npos) << finished.err;
+}
+
+TEST(Bench, AnUnknownShapeIsWrongUsage) {
+  const Finished finished = run({"bench", "--shape", "v2-light-16b"});
+  EXPECT_EQ(finished.code, 2);
+  EXPECT_NE(finished.err.find("v2-lite-16b"), std::string::npos) << finished.err;
 }
 
 TEST(Bench, ABatchLargerThanAPrefillChunkIsPossible) {

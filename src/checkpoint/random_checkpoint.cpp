@@ -1,0 +1,250 @@
+#include "checkpoint/random_checkpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <utility>
+
+#include "checkpoint/hf_config.h"
+#include "checkpoint/validate.h"
+#include "tensor/blocks.h"
+#include "tensor/dequantize.h"
+
+namespace fathom {
+namespace {
+
+struct KnownShape {
+  std::string_view name;
+  std::string_view config;  // of the published config.json, what the engine reads
+};
+
+constexpr std::array<KnownShape, 4> kShapes{{
+    {"distill-1.5b", R"({"architectures": ["Qwen2ForCausalLM"], "vocab_size": 151936,
+      "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28,
+      "num_attention_heads": 12, "num_key_value_heads": 2, "max_position_embeddings": 131072,
+      "rms_norm_eps": 1e-06, "rope_theta": 10000, "tie_word_embeddings": false})"},
+    {"lite-6.7b", R"({"architectures": ["LlamaForCausalLM"], "vocab_size": 32256,
+      "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+      "num_attention_heads": 32, "num_key_value_heads": 32, "max_position_embeddings": 16384,
+      "rms_norm_eps": 1e-06, "rope_theta": 100000, "tie_word_embeddings": false,
+      "rope_scaling": {"factor": 4.0, "type": "linear"}})"},
+    {"v2-lite-16b", R"({"architectures": ["DeepseekV2ForCausalLM"], "vocab_size": 102400,
+      "hidden_size": 2048, "intermediate_size": 10944, "num_hidden_layers": 27,
+      "num_attention_heads": 16, "num_key_value_heads": 16, "max_position_embeddings": 163840,
+      "rms_norm_eps": 1e-06, "rope_theta": 10000, "tie_word_embeddings": false,
+      "kv_lora_rank": 512, "q_lora_rank": null, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
+      "v_head_dim": 128, "n_routed_experts": 64, "num_experts_per_tok": 6, "n_shared_experts": 2,
+      "moe_intermediate_size": 1408, "first_k_dense_replace": 1, "moe_layer_freq": 1,
+      "norm_topk_prob": false, "routed_scaling_factor": 1.0, "scoring_func": "softmax",
+      "topk_method": "greedy", "rope_scaling": {"type": "yarn", "factor": 40, "beta_fast": 32,
+      "beta_slow": 1, "mscale": 0.707, "mscale_all_dim": 0.707,
+      "original_max_position_embeddings": 4096}})"},
+    {"v3-slice", R"({"architectures": ["DeepseekV3ForCausalLM"], "vocab_size": 129280,
+      "hidden_size": 7168, "intermediate_size": 18432, "num_hidden_layers": 2,
+      "num_attention_heads": 128, "num_key_value_heads": 128, "max_position_embeddings": 163840,
+      "rms_norm_eps": 1e-06, "rope_theta": 10000, "tie_word_embeddings": false,
+      "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
+      "v_head_dim": 128, "n_routed_experts": 256, "num_experts_per_tok": 8, "n_shared_experts": 1,
+      "moe_intermediate_size": 2048, "first_k_dense_replace": 1, "moe_layer_freq": 1, "n_group": 8,
+      "topk_group": 4, "norm_topk_prob": true, "routed_scaling_factor": 2.5,
+      "scoring_func": "sigmoid", "topk_method": "noaux_tc", "num_nextn_predict_layers": 0,
+      "rope_scaling": {"type": "yarn", "factor": 40, "beta_fast": 32, "beta_slow": 1,
+      "mscale": 1.0, "mscale_all_dim": 1.0, "original_max_position_embeddings": 4096}})"},
+}};
+
+// The number of insertions, deletions and replacements that make one of the other (Levenshtein).
+size_t edits_between(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i + 1);
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = std::exchange(row[j + 1], std::min({replaced, row[j] + 1, row[j + 1] + 1}));
+    }
+  }
+  return row.back();
+}
+
+std::unexpected<Error> unknown_shape(std::string_view shape) {
+  auto nearest = kShapes;
+  std::ranges::stable_sort(
+      nearest, {}, [shape](const KnownShape& known) { return edits_between(shape, known.name); });
+  return usage_error("There is no shape \"{}\". The nearest is {}; the others are {}, {} and {}.",
+                     shape, nearest[0].name, nearest[1].name, nearest[2].name, nearest[3].name);
+}
+
+// Every tensor that a model of the configuration has: matrices in Q4_0, vectors and routers in F32.
+// Where they lie is filled in later.
+class TensorList {
+ public:
+  explicit TensorList(const ModelConfig& config) : c_(config) {}
+
+  std::vector<Tensor> make() {
+    matrix("model.embed_tokens.weight", {c_.vocab_size, c_.hidden_size});
+    matrix("lm_head.weight", {c_.vocab_size, c_.hidden_size});
+    plain("model.norm.weight", {c_.hidden_size});
+    for (int64_t layer = 0; layer < c_.layers; ++layer) {
+      const std::string prefix = fmt::format("model.layers.{}.", layer);
+      plain(prefix + "input_layernorm.weight", {c_.hidden_size});
+      plain(prefix + "post_attention_layernorm.weight", {c_.hidden_size});
+      c_.is_mla() ? add_mla(prefix + "self_attn.") : add_attention(prefix + "self_attn.");
+      c_.is_sparse_layer(layer) ? add_moe(prefix + "mlp.")
+                                : add_mlp(prefix + "mlp.", c_.intermediate_size);
+    }
+    std::ranges::sort(tensors_, {}, &Tensor::name);
+    return std::move(tensors_);
+  }
+
+ private:
+  void add_attention(const std::string& prefix) {
+    const int64_t q = c_.heads * c_.head_dim;
+    const int64_t kv = c_.kv_heads * c_.head_dim;
+    matrix(prefix + "q_proj.weight", {q, c_.hidden_size});
+    matrix(prefix + "k_proj.weight", {kv, c_.hidden_size});
+    matrix(prefix + "v_proj.weight", {kv, c_.hidden_size});
+    matrix(prefix + "o_proj.weight", {c_.hidden_size, q});
+    if (!c_.attention_bias) return;
+    plain(prefix + "q_proj.bias", {q});
+    plain(prefix + "k_proj.bias", {kv});
+    plain(prefix + "v_proj.bias", {kv});
+  }
+
+  void add_mla(const std::string& prefix) {
+    const MlaConfig& mla = c_.mla;
+    const int64_t q = c_.heads * c_.head_dim;
+    if (mla.q_lora_rank > 0) {
+      matrix(prefix + "q_a_proj.weight", {mla.q_lora_rank, c_.hidden_size});
+      plain(prefix + "q_a_layernorm.weight", {mla.q_lora_rank});
+      matrix(prefix + "q_b_proj.weight", {q, mla.q_lora_rank});
+    } else {
+      matrix(prefix + "q_proj.weight", {q, c_.hidden_size});
+    }
+    matrix(prefix + "kv_a_proj_with_mqa.weight",
+           {mla.kv_lora_rank + mla.rope_head_dim, c_.hidden_size});
+    plain(prefix + "kv_a_layernorm.weight", {mla.kv_lora_rank});
+    matrix(prefix + "k_b_proj.weight", {c_.heads, mla.kv_lora_rank, mla.nope_head_dim});
+    matrix(prefix + "v_b_proj.weight", {c_.heads, mla.v_head_dim, mla.kv_lora_rank});
+    matrix(prefix + "o_proj.weight", {c_.hidden_size, c_.heads * mla.v_head_dim});
+  }
+
+  void add_mlp(const std::string& prefix, int64_t width) {
+    matrix(prefix + "gate_proj.weight", {width, c_.hidden_size});
+    matrix(prefix + "up_proj.weight", {width, c_.hidden_size});
+    matrix(prefix + "down_proj.weight", {c_.hidden_size, width});
+  }
+
+  void add_moe(const std::string& prefix) {
+    plain(prefix + "gate.weight", {c_.moe.experts, c_.hidden_size});
+    if (c_.moe.correction_bias) plain(prefix + "gate.e_score_correction_bias", {c_.moe.experts});
+    for (int64_t expert = 0; expert < c_.moe.experts; ++expert) {
+      add_mlp(fmt::format("{}experts.{}.", prefix, expert), c_.moe.expert_hidden);
+    }
+    if (c_.moe.shared_experts > 0) {
+      add_mlp(prefix + "shared_experts.", c_.moe.shared_experts * c_.moe.expert_hidden);
+    }
+  }
+
+  void matrix(std::string name, std::initializer_list<int64_t> shape) {
+    add(std::move(name), DType::kQ4_0, Shape(shape));
+  }
+  void plain(std::string name, std::initializer_list<int64_t> shape) {
+    add(std::move(name), DType::kF32, Shape(shape));
+  }
+  void add(std::string name, DType dtype, const Shape& shape) {
+    tensors_.push_back({.name = std::move(name),
+                        .dtype = dtype,
+                        .shape = shape,
+                        .bytes = byte_size(dtype, shape.elements())});
+  }
+
+  const ModelConfig& c_;
+  std::vector<Tensor> tensors_;
+};
+
+// Norms are ones. Matrices are views of `blocks_`, other F32 tensors of `floats_`; both repeat a
+// short pattern, because drawing half a GB of numbers takes seconds.
+class RandomCheckpoint final : public Checkpoint {
+ public:
+  RandomCheckpoint(const ModelConfig& config, std::string_view shape)
+      : config_(config), path_(shape), tensors_(TensorList(config_).make()) {
+    config_.model_name = fmt::format("{} (random weights)", shape);
+    int64_t most_block_bytes = 0;
+    int64_t most_floats = 0;
+    for (const Tensor& tensor : tensors_) {
+      if (tensor.dtype == DType::kQ4_0) {
+        most_block_bytes = std::max(most_block_bytes, tensor.bytes);
+      } else {
+        most_floats = std::max(most_floats, tensor.shape.elements());
+      }
+    }
+    fill_blocks(most_block_bytes);
+    fill_floats(most_floats);
+    for (Tensor& tensor : tensors_) tensor.data = data_of(tensor);
+  }
+
+  const ModelConfig& config() const override { return config_; }
+  const TextSource& text() const override { return text_; }
+  const GenerationDefaults& generation() const override { return generation_; }
+  const std::filesystem::path& path() const override { return path_; }
+  std::string_view format() const override { return "random weights"; }
+  const std::vector<Tensor>& tensors() const override { return tensors_; }
+
+ private:
+  void fill_blocks(int64_t bytes) {
+    constexpr size_t kPattern = 1 << 18;
+    std::minstd_rand random(1);
+    std::uniform_real_distribution<float> scale(0.003F, 0.006F);
+    std::vector<blocks::Q4_0> pattern(kPattern);
+    for (blocks::Q4_0& block : pattern) {
+      const uint16_t d = float_to_half(scale(random));
+      block.d = {static_cast<uint8_t>(d), static_cast<uint8_t>(d >> 8)};
+      for (uint8_t& codes : block.qs) codes = static_cast<uint8_t>(random() >> 8);
+    }
+    blocks_.reset(new std::byte[static_cast<size_t>(bytes)]);
+    const auto whole = static_cast<int64_t>(kPattern * sizeof(blocks::Q4_0));
+    for (int64_t at = 0; at < bytes; at += whole) {
+      std::memcpy(blocks_.get() + at, pattern.data(),
+                  static_cast<size_t>(std::min(whole, bytes - at)));
+    }
+  }
+
+  void fill_floats(int64_t count) {
+    std::minstd_rand random(2);
+    std::normal_distribution<float> normal(0.0F, 0.02F);
+    floats_.resize(static_cast<size_t>(count));
+    for (float& value : floats_) value = normal(random);
+    ones_.assign(static_cast<size_t>(count), 1.0F);
+  }
+
+  const std::byte* data_of(const Tensor& tensor) const {
+    if (tensor.dtype == DType::kQ4_0) return blocks_.get();
+    const bool norm = tensor.name.ends_with("norm.weight");
+    return reinterpret_cast<const std::byte*>((norm ? ones_ : floats_).data());
+  }
+
+  ModelConfig config_;
+  std::filesystem::path path_;  // the shape's name: there is no file
+  TextSource text_;
+  GenerationDefaults generation_;
+  std::vector<Tensor> tensors_;
+  std::unique_ptr<std::byte[]> blocks_;
+  std::vector<float> floats_;
+  std::vector<float> ones_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Checkpoint>> make_random_checkpoint(std::string_view shape) {
+  const auto known = std::ranges::find(kShapes, shape, &KnownShape::name);
+  if (known == kShapes.end()) return unknown_shape(shape);
+  FATHOM_TRY(const ModelConfig config, parse_hf_config(known->config, shape));
+  FATHOM_CHECK(validate_config(config, shape));
+  auto checkpoint = std::make_unique<RandomCheckpoint>(config, shape);
+  FATHOM_CHECK(validate_tensors(config, checkpoint->tensors(), shape));
+  return checkpoint;
+}
+
+}  // namespace fathom

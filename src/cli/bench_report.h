@@ -1,0 +1,50 @@
+// What fathom bench prints: a table line by line as results come, or one JSON object at the end.
+// Each speed stands beside this machine's ceiling for such a step. One thread.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "kernels/machine_limits.h"
+#include "models/model.h"
+#include "models/step_cost.h"
+
+namespace fathom::cli {
+
+struct BenchResult {
+  std::string_view phase;  // "prefill" or "decode"
+  int64_t tokens = 0;      // of the prompt; decode: steps
+  int64_t batch = 1;
+  int64_t context = 0;  // in the cache of each sequence at the beginning
+  double tokens_per_second = 0;
+  // What a step of this kind costs at the least: decode in the middle of the steps.
+  StepCost cost;
+  int64_t tokens_per_step = 1;  // of all sequences together
+};
+
+class BenchReport {
+ public:
+  BenchReport(bool json, const LanguageModel& model, Kernels& kernels, const MachineLimits& limits);
+
+  void add(const BenchResult& result);
+  void end() const;
+
+  const std::string& title() const { return title_; }
+  const std::vector<BenchResult>& results() const { return results_; }
+
+ private:
+  double share_of_limit(const BenchResult& result) const;
+
+  bool json_;
+  MachineLimits limits_;
+  std::string title_;
+  nlohmann::ordered_json machine_;
+  nlohmann::ordered_json model_;
+  std::vector<BenchResult> results_;
+};
+
+}  // namespace fathom::cli

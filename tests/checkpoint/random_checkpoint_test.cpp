@@ -1,0 +1,64 @@
+#include "checkpoint/random_checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "tensor/dequantize.h"
+
+namespace fathom {
+namespace {
+
+int64_t parameters(const Checkpoint& checkpoint) {
+  int64_t sum = 0;
+  for (const Tensor& tensor : checkpoint.tensors()) sum += tensor.shape.elements();
+  return sum;
+}
+
+// What the published checkpoints hold, as their hubs count it.
+TEST(RandomCheckpoint, HasAsManyParametersAsTheRealModel) {
+  const std::pair<const char*, int64_t> known[] = {{"distill-1.5b", 1'777'088'000},
+                                                   {"lite-6.7b", 6'740'512'768},
+                                                   {"v2-lite-16b", 15'706'484'224}};
+  for (const auto& [name, count] : known) {
+    const auto checkpoint = make_random_checkpoint(name);
+    ASSERT_TRUE(checkpoint.has_value()) << checkpoint.error().message;
+    EXPECT_EQ(parameters(**checkpoint), count) << name;
+  }
+}
+
+TEST(RandomCheckpoint, MatricesShareOneBuffer) {
+  const auto checkpoint = make_random_checkpoint("v2-lite-16b");
+  ASSERT_TRUE(checkpoint.has_value());
+  const std::byte* lowest = nullptr;
+  const std::byte* highest = nullptr;
+  for (const Tensor& tensor : (*checkpoint)->tensors()) {
+    if (tensor.dtype != DType::kQ4_0) continue;
+    if (lowest == nullptr || tensor.data < lowest) lowest = tensor.data;
+    highest = std::max(highest, tensor.data + tensor.bytes);
+  }
+  EXPECT_LE(highest - lowest, int64_t{128} << 20);
+}
+
+TEST(RandomCheckpoint, WeightsAreSmallAndDiffer) {
+  const auto checkpoint = make_random_checkpoint("distill-1.5b");
+  ASSERT_TRUE(checkpoint.has_value());
+  const Tensor* matrix = (*checkpoint)->find("model.layers.3.mlp.up_proj.weight");
+  ASSERT_NE(matrix, nullptr);
+  std::vector<float> values(static_cast<size_t>(matrix->shape.elements()));
+  dequantize(matrix->dtype, matrix->data, matrix->shape.elements(), values.data());
+  for (const float value : values) ASSERT_LE(std::abs(value), 0.05F);
+  EXPECT_GT(std::set<float>(values.begin(), values.begin() + 1000).size(), 100);
+}
+
+TEST(RandomCheckpoint, AnUnknownShapeNamesTheNearest) {
+  const auto checkpoint = make_random_checkpoint("lite-7b");
+  ASSERT_FALSE(checkpoint.has_value());
+  EXPECT_EQ(checkpoint.error().kind, ErrorKind::kUsage);
+  EXPECT_NE(checkpoint.error().message.find("nearest is lite-6.7b"), std::string::npos)
+      << checkpoint.error().message;
+}
+
+}  // namespace
+}  // namespace fathom
