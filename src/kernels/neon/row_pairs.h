@@ -10,7 +10,7 @@ namespace fathom::FATHOM_SIMD_NAMESPACE {
 
 template <class Format, int kRows>
 struct RowDots<Format, kRows, true> {
-  static constexpr int kSteps = Format::kGroup / 4;
+  static constexpr int kSteps = 8 / Format::kGroups;
   static constexpr int kRowPairCount = (kRows + 1) / 2;
   // [..][q]: weight rows 2q and 2q + 1 of a panel with the pair's first row, then with its second.
   int32x4_t sums[kRowPairCount][kPair][4];

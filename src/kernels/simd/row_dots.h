@@ -20,7 +20,7 @@ struct RowDots;
 
 template <class Format, int kRows>
 struct RowDots<Format, kRows, false> {
-  static constexpr int kSteps = Format::kGroup / 4;
+  static constexpr int kSteps = 8 / Format::kGroups;
   Dot<Format::kBits> dot[kRows][kPair];
 
   // How a panel's unpacked vectors are kept.
