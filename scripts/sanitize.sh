@@ -8,7 +8,7 @@ source "$(dirname "$0")/common.sh"
 slow='^SmolLm2[.]|^Install[.]'
 # The rooms with threads, and what in them has none.
 threaded='base kernels engine hub'
-unthreaded='Sampler|StopFilter|ReasoningFilter|Scheduler|PrefixCache|StepPacer|KvCache'
+unthreaded='Sampler|StopFilter|ReasoningFilter|Scheduler|PrefixCache|StepPacer|Softmax|KvCache'
 
 one_at_a_time build
 scripts/setup.sh build test sanitize

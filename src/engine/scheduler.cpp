@@ -39,8 +39,9 @@ struct Scheduler::Sequence {
   PrefixCache::Path path;  // of its first pages, those that are in the prefix cache
   bool path_ends = false;  // its next page is another's in the prefix cache, or nothing is kept
   bool running = false;
-  bool started = false;  // some of it was computed before, perhaps to be given up again
-  uint64_t planned_in = 0;
+  bool started = false;        // some of it was computed before, perhaps to be given up again
+  uint64_t planned_in = 0;     // the last step that computes some of it
+  uint64_t considered_in = 0;  // the last step in which its prompt had its turn
   int64_t cached_tokens = 0;
   int64_t preemptions = 0;
 };
@@ -132,27 +133,30 @@ void Scheduler::plan_decoding() {
   }
 }
 
+// In line, each prompt may take half of the rows that are left, so that a short one need not wait
+// until a long one before it is done; what nobody takes goes to the last.
 void Scheduler::plan_prompts(int64_t budget, int64_t most_running) {
-  const auto rows_for = [&](const Sequence& s) {
-    const int64_t rows = std::min(s.remaining(), budget - planned_prompt_rows_);
-    return s.max_rows > 0 ? std::min(rows, s.max_rows) : rows;
-  };
-  const auto give = [&](Sequence& s) {
-    const int64_t wanted = rows_for(s);
-    // Younger sequences give way only for the first in line, and only if they are not in this plan.
-    while (rows_that_fit(s) < wanted && preempt_youngest(s)) {
+  int64_t left = budget;
+  shares_.clear();
+  const auto take_turn = [&](Sequence& s) {
+    s.considered_in = step_;
+    match_prefix(s);
+    if (waits_for_older(s)) return;
+    const int64_t wanted = s.max_rows > 0 ? std::min(s.remaining(), s.max_rows) : s.remaining();
+    const int64_t half = left - left / 2;
+    if (wanted <= half) {
+      left -= give(s, wanted);
+    } else {
+      shares_.push_back({.sequence = &s, .rows = half, .wanted = wanted});
+      left -= half;
     }
-    const int64_t rows = std::min(wanted, rows_that_fit(s));
-    if (rows <= 0 || !make_room(s, rows)) return;
-    schedule(s, rows);
-    planned_prompt_rows_ += rows;
   };
 
   size_t i = 0;
   bool queue_moves = true;
-  while (planned_prompt_rows_ < budget) {
+  while (left > 0) {
     while (i < running_.size() &&
-           (running_[i]->planned_in == step_ || running_[i]->remaining() == 0)) {
+           (running_[i]->considered_in == step_ || running_[i]->planned_in == step_)) {
       ++i;
     }
     Sequence* running = i < running_.size() ? running_[i] : nullptr;
@@ -160,17 +164,56 @@ void Scheduler::plan_prompts(int64_t budget, int64_t most_running) {
     if (waiting != nullptr && (running == nullptr || waiting->before(*running))) {
       queue_moves = admit(*waiting, most_running);
       if (!queue_moves) continue;
-      give(*waiting);
+      take_turn(*waiting);
       // It took its place in running_ somewhere before or after this one.
       i = 0;
     } else if (running != nullptr) {
-      match_prefix(*running);
-      give(*running);
-      ++i;
+      take_turn(*running);
     } else {
-      return;
+      break;
     }
   }
+  for (auto share = shares_.rbegin(); share != shares_.rend(); ++share) {
+    const int64_t extra = std::min(left, share->wanted - share->rows);
+    share->rows += extra;
+    left -= extra;
+  }
+  for (const Share& share : shares_) {
+    // An older one may have had to preempt it.
+    if (share.sequence->running) give(*share.sequence, share.rows);
+  }
+}
+
+// Plans up to `wanted` rows of a prompt, as memory allows; returns how many.
+int64_t Scheduler::give(Sequence& sequence, int64_t wanted) {
+  // Younger sequences give way only if they are not in this plan.
+  while (rows_that_fit(sequence) < wanted && preempt_youngest(sequence)) {
+  }
+  const int64_t rows = std::min(wanted, rows_that_fit(sequence));
+  if (rows <= 0 || !make_room(sequence, rows)) return 0;
+  schedule(sequence, rows);
+  planned_prompt_rows_ += rows;
+  return rows;
+}
+
+// Whether an older sequence is about to compute the page that this one needs next.
+bool Scheduler::waits_for_older(const Sequence& sequence) const {
+  const auto at = std::ssize(sequence.path) * kPage;
+  if (sequence.every_row || sequence.path_ends || !options_.prefix_cache ||
+      sequence.computed.length() != at || sequence.remaining() <= kPage) {
+    return false;
+  }
+  for (const Sequence* older : running_) {
+    if (older == &sequence) return false;
+    const bool same_place = !older->path_ends && older->path.size() == sequence.path.size() &&
+                            (at == 0 || older->path.back() == sequence.path.back());
+    if (same_place && older->known() >= at + kPage &&
+        std::equal(older->tokens.begin() + at, older->tokens.begin() + at + kPage,
+                   sequence.tokens.begin() + at)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 Scheduler::Sequence* Scheduler::next_waiting() {

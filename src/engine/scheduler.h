@@ -100,9 +100,17 @@ class Scheduler {
  private:
   struct Sequence;
   using Queue = std::deque<Sequence*>;  // in the order of arrival
+  // What a long prompt gets of a step, and would take.
+  struct Share {
+    Sequence* sequence = nullptr;
+    int64_t rows = 0;
+    int64_t wanted = 0;
+  };
 
   void plan_decoding();
   void plan_prompts(int64_t budget, int64_t most_running);
+  int64_t give(Sequence& sequence, int64_t wanted);
+  bool waits_for_older(const Sequence& sequence) const;
   Sequence* next_waiting();
   bool admit(Sequence& sequence, int64_t most_running);
   void schedule(Sequence& sequence, int64_t rows);
@@ -121,7 +129,8 @@ class Scheduler {
   std::array<Queue, 3> waiting_;    // of each class
   std::vector<Sequence*> running_;  // by class, then arrival: the last is preempted first
   std::vector<ScheduledSequence> plan_;
-  int64_t rows_left_ = 0;  // of the plan being made
+  std::vector<Share> shares_;  // of the plan being made
+  int64_t rows_left_ = 0;      // of the plan being made
   int64_t planned_prompt_rows_ = 0;
   SequenceId next_id_ = 1;  // ids are in the order of arrival
   uint64_t admissions_ = 0;

@@ -123,6 +123,38 @@ TEST(Scheduler, LetsPromptsComeInBesideSequencesThatDecodeButNoFaster) {
   EXPECT_EQ(sim.step(30)[2].tokens.size(), 1U);
 }
 
+TEST(Scheduler, LetsShortPromptsPassALongOne) {
+  Simulation sim(200, {.max_running = 8, .max_batch_tokens = 64});
+  const auto decoding = sim.add(tokens(10, 1));
+  sim.step();
+  const auto longer = sim.add(tokens(2000, 2));
+  const auto shorter = sim.add(tokens(20, 3));
+  auto plan = sim.step(30);
+  ASSERT_EQ(ids(plan), (Ids{decoding, longer, shorter}));
+  EXPECT_EQ(plan[1].tokens.size(), 15U);
+  EXPECT_EQ(plan[2].tokens.size(), 15U);
+  plan = sim.step(30);
+  ASSERT_EQ(ids(plan), (Ids{decoding, shorter, longer}));
+  EXPECT_EQ(plan[1].tokens.size(), 5U);
+  EXPECT_TRUE(plan[1].last);
+  EXPECT_EQ(plan[2].tokens.size(), 25U);
+  EXPECT_EQ(ids(sim.step(30)), (Ids{decoding, shorter, longer}));
+}
+
+TEST(Scheduler, WaitsForAnOlderSequenceThatComputesTheSamePages) {
+  Simulation sim(200, {.max_running = 8, .max_batch_tokens = 64});
+  sim.add(tokens(300));
+  auto prompt = tokens(300);
+  prompt.back() = 7;
+  const auto second = sim.add(prompt);
+  for (int step = 0; step < 5; ++step) EXPECT_EQ(sim.step().size(), 1U);
+  const auto plan = sim.step();
+  ASSERT_EQ(plan.size(), 2U);
+  EXPECT_EQ(plan[1].id, second);
+  EXPECT_EQ(plan[1].position, 288);
+  EXPECT_EQ(sim.computed(), 301 + 12);
+}
+
 TEST(Scheduler, GivesPromptsAllRowsWhenNobodyDecodes) {
   Simulation sim(100, {.max_running = 8, .max_batch_tokens = 64});
   sim.add(tokens(100));
