@@ -13,6 +13,8 @@ namespace fathom {
 
 namespace {
 
+// Smaller ones take long to pack only on a machine that is busy with something else.
+constexpr int64_t kLarge = int64_t{256} << 20;
 constexpr int64_t kReadStride = int64_t{64} << 20;
 // Writing that ends this soon is not worth a word.
 constexpr std::chrono::milliseconds kSilentWait{300};
@@ -74,6 +76,7 @@ void PackedCache::begin_writing(PackedFileOrigin origin) {
   job.file = path_;
   job.origin = std::move(origin);
   for (const Tensor& tensor : checkpoint_->tensors()) job.expected_bytes += tensor.bytes;
+  if (options_.worthwhile.count() >= 0 && job.expected_bytes < kLarge) return;
   job.limit_bytes = options_.limit_bytes;
   job.on_failure = [note = options_.on_note](const Error& error) {
     if (!note) return;

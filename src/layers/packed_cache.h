@@ -35,7 +35,7 @@ namespace fathom {
 struct PackedCacheOptions {
   std::filesystem::path folder;
   int64_t limit_bytes = 0;  // of all files in the folder together
-  // Only models whose packing takes longer than this are kept: others gain nothing worth a file.
+  // Large models whose packing takes longer are kept: others gain little. Negative: all are.
   std::chrono::milliseconds worthwhile{500};
   std::function<void(std::string_view)> on_note;  // a sentence for the user; may be empty
 };
