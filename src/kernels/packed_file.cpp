@@ -109,7 +109,7 @@ Result<PackedFile> parse_packed_file(std::span<const std::byte> bytes, const std
   const auto name_end = std::ranges::find(header.kernels, '\0');
   packed.origin.kernels.assign(header.kernels.begin(), name_end);
   packed.entries.resize(header.entries);
-  std::memcpy(packed.entries.data(), index.data(), index.size());
+  if (!index.empty()) std::memcpy(packed.entries.data(), index.data(), index.size());
   for (size_t i = 0; i < packed.entries.size(); ++i) {
     const auto matrices_end = static_cast<int64_t>(header.index_offset);
     FATHOM_CHECK(check_entry(packed.entries[i], matrices_end, file));

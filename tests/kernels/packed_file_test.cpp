@@ -53,6 +53,13 @@ TEST(PackedFile, GivesBackWhatWasWritten) {
   EXPECT_EQ(file->find(40), nullptr);
 }
 
+TEST(PackedFile, MayHoldNothing) {
+  const auto frame = frame_packed_file(kOrigin, {}, kPackedFileAlignment);
+  const auto file = parse_packed_file(frame.header, "a.packed");
+  expect_ok(file);
+  EXPECT_EQ(file->find(0), nullptr);
+}
+
 TEST(PackedFile, IsRefusedWhereverItIsCutOff) {
   const Bytes bytes = small_file();
   for (size_t length = 0; length < bytes.size(); length += length < 200 ? 1 : 61) {
