@@ -20,11 +20,7 @@ inline constexpr int kLanes = 8;
 inline constexpr bool kUnsigned8 = false;
 inline constexpr int kCodeRows = 4;    // eight code vectors in 16 registers, four sums in 8
 inline constexpr bool kExpand = true;  // for many rows: simd/expanded_matmul.h
-#if defined(__ARM_FEATURE_DOTPROD)
-inline constexpr int kWideRows = 4;  // by two panels: 16 registers of sums
-#else
-inline constexpr int kWideRows = 2;  // by two panels: 16 registers of 16-bit sums
-#endif
+inline constexpr int kWideRows = 2;    // by two panels: what the compiler keeps in registers
 #if defined(__ARM_FEATURE_MATMUL_INT8)
 inline constexpr bool kRowPairs = true;  // neon/row_pairs.h
 #else
