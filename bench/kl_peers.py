@@ -27,11 +27,12 @@ ROOT = peers.ROOT
 def fathom_logits(options, path, tokens, kernels):
     import numpy as np
 
-    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "logits.json"
         subprocess.run([*options.wrap, options.fathom, "logits", "-m", path, "--tokens", ",".join(map(str, tokens)),
-                        "--all", "--kernels", kernels, "--threads", str(options.threads), "--json", file.name],
+                        "--all", "--kernels", kernels, "--threads", str(options.threads), "--json", file],
                        check=True)
-        return np.array(json.load(file)["logits"], dtype=np.float64)
+        return np.array(json.loads(file.read_text())["logits"], dtype=np.float64)
 
 
 def peer_logits(peer, tokens):

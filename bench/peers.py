@@ -25,11 +25,11 @@ import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- peers.py writes from here -->", "<!-- to here -->"
 
 TITLES = {"smollm2": "SmolLM2-135M (real, Q4_1)", "distill-1.5b": "R1-Distill-Qwen-1.5B (random, Q4_0)",
           "lite-6.7b": "DeepSeek-Coder-6.7B (random, Q4_0)",
@@ -74,12 +74,16 @@ def find_model(name, options, python):
     return pathlib.Path(name)
 
 
-def run_json(command, wrap):
-    done = subprocess.run([*wrap, *map(str, command)], check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{shlex.join(map(str, command))}\nended with status {done.returncode}:\n"
-                 f"{done.stderr}{done.stdout}")
-    return json.loads(done.stdout)
+def run_in_turn(commands, wrap):
+    """Runs each program once, one after the other, under one wrapper; their reports by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = {program: pathlib.Path(folder) / f"{i}.json" for i, program in enumerate(commands)}
+        script = " && ".join(f"{shlex.join(map(str, command))} > {shlex.quote(str(files[program]))}"
+                             for program, command in commands.items())
+        done = subprocess.run([*wrap, "sh", "-c", script], check=False, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{script}\nended with status {done.returncode}:\n{done.stderr}")
+        return {program: json.loads(file.read_text()) for program, file in files.items()}
 
 
 def key_of(result):
@@ -93,12 +97,12 @@ def measure(name, path, options, python):
               options.batch, "--repeat", options.prefill_repeat]
     commands = {"fathom": [options.fathom, "bench", "-m", path, *common, "--json"],
                 "llama.cpp": [python, HERE / "llama_cpp_peer.py", path, *common]}
-    speeds, reports = {}, {}
+    speeds = {}
     for turn in range(options.repeat):
-        for program, command in commands.items():
-            print(f"{name}: {program}, run {turn + 1} of {options.repeat}", file=sys.stderr)
-            reports[program] = run_json(command, options.wrap)
-            for result in reports[program]["results"]:
+        print(f"{name}: run {turn + 1} of {options.repeat}", file=sys.stderr)
+        reports = run_in_turn(commands, options.wrap)
+        for program, report in reports.items():
+            for result in report["results"]:
                 speed = speeds.setdefault(key_of(result), {"fathom": [], "llama.cpp": [], "share": []})
                 speed[program].append(result["tokens_per_second"])
                 if "share_of_limit" in result:
@@ -149,32 +153,35 @@ def commit():
     return done.stdout.strip() or "unknown"
 
 
-def page(measured, options):
-    peer = measured[0]["reports"]["llama.cpp"]
+def section(measured, options):
+    """What docs/performance.md says of one model."""
+    peer = measured["reports"]["llama.cpp"]
     settings = peer["settings"]
     lines = [
         f"{datetime.date.today()}, commit {commit()}, {cpu()}, {options.threads} threads; "
         f"llama-cpp-python {peer['version']} ({peer['system'].strip(' |')}), flash attention "
-        f"{'on' if settings['flash'] else 'off'}, n_ubatch {settings['ubatch']}, one cache "
-        f"{'for all sequences' if settings['unified'] else 'a sequence'}. Tokens per second, medians of "
-        f"{options.repeat} runs in turn (lowest–highest).", ""]
-    for one in measured:
-        lines += [f"### {TITLES.get(one['model'], one['file'])}", "", table(summarise(one)), ""]
-    lines += ["Printed by", "", "```sh", f"bench/peers.py --repeat {options.repeat} "
-              + " ".join(one["model"] for one in measured), "```", "", "which runs, for each model,", "", "```sh"]
+        f"{'on' if settings['flash'] else 'off'}, n_ubatch {settings['ubatch']}, a cache of its own for "
+        f"{'all sequences together' if settings['unified'] else 'each sequence'}. Tokens per second, "
+        f"median of {options.repeat} runs in turn (lowest–highest); decode of {measured['steps']} steps.", "",
+        table(summarise(measured)), "", "```sh",
+        f"bench/peers.py --repeat {options.repeat} {measured['model']}    # runs in turn", ]
     for program in ("fathom", "llama.cpp"):
-        command = measured[0]["commands"][program]
-        for path, short in ((str(options.fathom), "fathom"), (str(HERE.parent) + "/", "")):
+        command = measured["commands"][program]
+        for path, short in ((str(options.fathom), "fathom"), (str(ROOT) + "/", "")):
             command = command.replace(path, short)
         lines.append(re.sub(r"\S*/([^/ ]+\.gguf)", r"\1", re.sub(r"^\S*/python", "python", command)))
-    lines += ["```", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, "```"])
 
 
-def write(text):
+def write(name, text):
+    """Replaces the section of a model, which lies between two comments."""
+    begin, end = f"<!-- peers.py: {name} -->\n", f"<!-- peers.py: end of {name} -->"
     whole = PAGE.read_text()
-    begin, end = whole.index(BEGIN) + len(BEGIN), whole.index(END)
-    PAGE.write_text(whole[:begin] + "\n" + text + "\n" + whole[end:])
+    if begin not in whole:
+        print(f"{PAGE} has no place for {name}", file=sys.stderr)
+        return
+    before, rest = whole.split(begin)
+    PAGE.write_text(before + begin + text + "\n" + rest[rest.index(end):])
 
 
 def main():
@@ -188,12 +195,12 @@ def main():
     parser.add_argument("--decode", type=int, help="steps (fewer for larger models)")
     parser.add_argument("--batch", default="1,16,64", metavar="N,...")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--write", action="store_true", help="replace the tables in docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="replace the models' tables in docs/performance.md")
     parser.add_argument("--fathom", type=pathlib.Path, default=ROOT / "build" / "fathom", metavar="PROGRAM")
     parser.add_argument("--environment", type=pathlib.Path, default=cache / "environment", metavar="FOLDER")
     parser.add_argument("--cache", type=pathlib.Path, default=cache, metavar="FOLDER")
     parser.add_argument("--wrap", type=shlex.split, default=[], metavar="COMMAND",
-                        help="run each measurement as COMMAND ..., for example 'taskset -c 0,1'")
+                        help="run each pair of measurements as COMMAND ..., for example 'taskset -c 0,1'")
     options = parser.parse_args()
     if options.repeat < 1:
         parser.error("--repeat must be at least 1")
@@ -203,6 +210,8 @@ def main():
     measured = []
     for name in options.models:
         measured.append(measure(name, find_model(name, options, python), options, python))
+        if options.write:
+            write(name, section(measured[-1], options))
         if not options.json:
             print(f"{TITLES.get(name, name)}, tokens/s, median (lowest–highest) of {options.repeat}\n"
                   f"{table(summarise(measured[-1]))}\n", flush=True)
@@ -213,8 +222,6 @@ def main():
                               | {"peer_version": one["reports"]["llama.cpp"]["version"],
                                  "peer_settings": one["reports"]["llama.cpp"]["settings"],
                                  "results": summarise(one)} for one in measured]}, indent=1))
-    if options.write:
-        write(page(measured, options))
 
 
 if __name__ == "__main__":
