@@ -4,10 +4,12 @@
 source "$(dirname "$0")/common.sh"
 
 build_packages="g++ cmake ninja-build ccache pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev
-  libcurl4-openssl-dev libssl-dev python3 python3-pip xz-utils git ca-certificates"
+  libcurl4-openssl-dev libssl-dev libboost1.81-dev libsqlite3-dev libspdlog-dev
+  prometheus-cpp-dev python3 python3-pip xz-utils git ca-certificates"
 test_packages="libgtest-dev libsimde-dev"
 arm_packages="g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static googletest"
 sanitize_packages="clang-19 llvm-19 libclang-rt-19-dev"
+clients_packages="python3-venv"
 lint_packages="clang-19 clang-tidy-19 clang-format-19"
 
 wanted=""
@@ -18,7 +20,11 @@ for set in "$@"; do
     arm) wanted+=" $arm_packages" ;;
     sanitize) wanted+=" $sanitize_packages" ;;
     lint) wanted+=" $lint_packages" ;;
-    *) die "setup.sh: no set of packages is called '$set'; there are build, test, arm, sanitize, lint" ;;
+    clients) wanted+=" $clients_packages" ;;
+    *)
+      die "setup.sh: no set of packages is called '$set'; there are build, test, arm, sanitize, lint," \
+        "clients"
+      ;;
   esac
 done
 

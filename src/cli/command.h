@@ -26,5 +26,8 @@ void add_logits(CLI::App& app, Chosen& chosen);
 void add_bench(CLI::App& app, Chosen& chosen);
 void add_eval(CLI::App& app, Chosen& chosen);
 void add_pull(CLI::App& app, Chosen& chosen);
+void add_serve(CLI::App& app, Chosen& chosen);
+void add_keys(CLI::App& app, Chosen& chosen);
+void add_usage(CLI::App& app, Chosen& chosen);
 
 }  // namespace fathom::cli

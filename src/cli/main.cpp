@@ -49,6 +49,9 @@ int run_command_line(int argc, char** argv) {
   add_bench(app, chosen);
   add_eval(app, chosen);
   add_pull(app, chosen);
+  add_serve(app, chosen);
+  add_keys(app, chosen);
+  add_usage(app, chosen);
 
   if (argc <= 1) {
     note(app.help());

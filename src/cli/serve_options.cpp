@@ -1,0 +1,148 @@
+#include "cli/serve_options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "base/quote.h"
+#include "serve/database.h"
+
+namespace fathom::cli {
+namespace {
+
+constexpr int64_t kMostPorts = 65535;
+constexpr int64_t kMostDays = 100'000;
+constexpr int64_t kMostStopSeconds = 86'400;
+constexpr int64_t kMostAnswers = 1'000'000;
+
+Status check_range(std::string_view flag, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return {};
+  return usage_error("{} is {}; it must be {} to {}.", flag, value, low, high);
+}
+
+Result<serve::LogFormat> log_format(const std::string& name) {
+  if (name == "text") return serve::LogFormat::kText;
+  if (name == "json") return serve::LogFormat::kJson;
+  if (name == "none") return serve::LogFormat::kNone;
+  return usage_error("--log is {}; it must be text, json or none.", in_quotes(name));
+}
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+}  // namespace
+
+void add_serve_options(CLI::App& command, ServeFlags& flags) {
+  add_model_option(command, flags.model);
+  command.add_option("--name", flags.name, "the model's name for clients; its file's if left out")
+      ->type_name("NAME");
+  command.add_option("--host", flags.host, "the address to listen on")->type_name("ADDRESS");
+  command.add_option("--port", flags.port, "the port; 0: any free one")->type_name("N");
+  command.add_option("--tls-cert", flags.tls_certificate, "speak TLS with this certificate (PEM)")
+      ->type_name("FILE");
+  command.add_option("--tls-key", flags.tls_key, "the certificate's key (PEM)")->type_name("FILE");
+
+  command.add_flag("--auth", flags.auth, "ask for API keys (fathom keys) on loopback too");
+  command.add_flag("--no-auth", flags.no_auth, "ask for no API keys although others can reach us");
+  command
+      .add_option("--max-per-key", flags.max_per_key,
+                  "requests that one key may have open; 0: any number")
+      ->type_name("N");
+  command
+      .add_option("--cors-origin", flags.cors_origins,
+                  "let web pages of ORIGIN ask; * for any; may be given several times")
+      ->type_name("ORIGIN")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+
+  command.add_option("--database", flags.database, "where keys and the ledger lie")
+      ->type_name("FILE");
+  command.add_flag("--no-ledger", flags.no_ledger, "keep no account of requests");
+  command
+      .add_option("--usage-days", flags.usage_days,
+                  "how long the ledger keeps a request; 0: for ever")
+      ->type_name("N");
+  command.add_option("--log", flags.log, "what standard error shows of each request")
+      ->type_name("text|json|none");
+
+  add_context_option(command, flags.model);
+  add_compute_options(command, flags.model);
+  add_packed_cache_options(command, flags.model);
+  command.add_option("--kv-memory", flags.kv_memory, "memory for keys and values (64M, 2G)")
+      ->type_name("SIZE");
+  command.add_option("--max-running", flags.max_running, "answers computed together")
+      ->type_name("N");
+  command.add_option("--max-waiting", flags.max_waiting, "answers that may wait for their turn")
+      ->type_name("N");
+  command.add_option("--max-body", flags.max_body, "the largest request")->type_name("SIZE");
+  command
+      .add_option("--stop-seconds", flags.stop_seconds,
+                  "how long answers may go on after SIGTERM or Ctrl-C")
+      ->type_name("N");
+}
+
+Result<int64_t> parse_bytes(const std::string& text, std::string_view flag) {
+  double number = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  std::string unit(rest, end);
+  double factor = 0;
+  if (unit.empty()) factor = 1;
+  if (unit == "K" || unit == "k") factor = 0x1p10;
+  if (unit == "M" || unit == "m") factor = 0x1p20;
+  if (unit == "G" || unit == "g") factor = 0x1p30;
+  if (unit == "T" || unit == "t") factor = 0x1p40;
+  const double bytes = number * factor;
+  if (error != std::errc() || !(bytes >= 1) || bytes > 0x1p50) {
+    return usage_error("{} is {}; it must be a size such as 512M or 2G.", flag, in_quotes(text));
+  }
+  return static_cast<int64_t>(bytes);
+}
+
+Result<std::filesystem::path> database_path(const std::string& chosen) {
+  if (!chosen.empty()) return std::filesystem::path(chosen);
+  return serve::default_database_path();
+}
+
+Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
+  FATHOM_CHECK(validate(flags.model));
+  FATHOM_CHECK(check_range("--port", flags.port, 0, kMostPorts));
+  FATHOM_CHECK(check_range("--usage-days", flags.usage_days, 0, kMostDays));
+  FATHOM_CHECK(check_range("--max-per-key", flags.max_per_key, 0, kMostAnswers));
+  FATHOM_CHECK(check_range("--max-running", flags.max_running, 1, kMostAnswers));
+  FATHOM_CHECK(check_range("--max-waiting", flags.max_waiting, 1, kMostAnswers));
+  FATHOM_CHECK(check_range("--stop-seconds", flags.stop_seconds, 0, kMostStopSeconds));
+  if (flags.auth && flags.no_auth)
+    return usage_error("--auth and --no-auth contradict each other.");
+  if (flags.tls_certificate.empty() != flags.tls_key.empty()) {
+    return usage_error("TLS needs both --tls-cert and --tls-key.");
+  }
+
+  serve::ServeOptions options;
+  options.http.host = flags.host;
+  options.http.port = static_cast<uint16_t>(flags.port);
+  options.http.tls_certificate = flags.tls_certificate;
+  options.http.tls_key = flags.tls_key;
+  FATHOM_TRY(const int64_t body, parse_bytes(flags.max_body, "--max-body"));
+  options.http.body_bytes = static_cast<size_t>(body);
+  options.http.all_body_bytes = std::max(options.http.all_body_bytes, 4 * options.http.body_bytes);
+  FATHOM_TRY(options.engine.kv_memory, parse_bytes(flags.kv_memory, "--kv-memory"));
+  options.engine.context = flags.model.context;
+  options.engine.max_running = flags.max_running;
+  options.engine.max_waiting = flags.max_waiting;
+  options.require_keys = flags.auth || (!flags.no_auth && !is_loopback(flags.host));
+  options.usage_days = flags.usage_days;
+  options.max_per_key = flags.max_per_key;
+  options.cors_origins = flags.cors_origins;
+  FATHOM_TRY(options.log, log_format(flags.log));
+  if (!flags.no_ledger || options.require_keys) {
+    FATHOM_TRY(options.database, database_path(flags.database));
+  }
+  options.keep_ledger = !flags.no_ledger;
+  return options;
+}
+
+}  // namespace fathom::cli

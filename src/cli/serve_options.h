@@ -1,0 +1,52 @@
+// The flags of fathom serve.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/model_options.h"
+#include "serve/server.h"
+
+namespace CLI {
+class App;
+}
+
+namespace fathom::cli {
+
+struct ServeFlags {
+  ModelOptions model;
+  std::string name;  // of the model, for clients; empty: from its file
+  std::string host = "127.0.0.1";
+  int64_t port = 8080;
+  std::string tls_certificate;
+  std::string tls_key;
+  bool no_auth = false;
+  bool auth = false;
+  std::string database;
+  bool no_ledger = false;
+  int64_t usage_days = 90;
+  int64_t max_per_key = 0;
+  std::vector<std::string> cors_origins;
+  std::string log = "text";
+  std::string kv_memory = "1G";
+  int64_t max_running = 256;
+  int64_t max_waiting = 1024;
+  std::string max_body = "8M";
+  int64_t stop_seconds = 30;
+};
+
+void add_serve_options(CLI::App& command, ServeFlags& flags);
+
+// Checks the flags (kUsage) and says what they ask of the server, but for the model's name.
+Result<serve::ServeOptions> serve_options(const ServeFlags& flags);
+
+// 64M, 1.5G or a number of bytes.
+Result<int64_t> parse_bytes(const std::string& text, std::string_view flag);
+
+// --database, or the user's own.
+Result<std::filesystem::path> database_path(const std::string& chosen);
+
+}  // namespace fathom::cli

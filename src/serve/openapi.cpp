@@ -1,0 +1,80 @@
+#include "serve/openapi.h"
+
+namespace fathom::serve {
+
+// Kept by hand beside the parsers in api_request.cpp, whose fields and ranges it repeats.
+std::string_view openapi_document() {
+  static constexpr std::string_view kDocument = R"json({
+"openapi": "3.1.0",
+"info": {
+  "title": "Fathom",
+  "version": ")json" FATHOM_VERSION R"json(",
+  "description": "An OpenAI-compatible server for DeepSeek-family models. Fields that are not listed are refused with status 400."
+},
+"security": [{}, {"key": []}],
+"paths": {
+  "/v1/models": {"get": {"summary": "The model that is served", "responses": {"200": {"$ref": "#/components/responses/ok"}, "401": {"$ref": "#/components/responses/error"}}}},
+  "/v1/models/{model}": {"get": {"summary": "One model", "parameters": [{"name": "model", "in": "path", "required": true, "schema": {"type": "string"}}], "responses": {"200": {"$ref": "#/components/responses/ok"}, "401": {"$ref": "#/components/responses/error"}, "404": {"$ref": "#/components/responses/error"}}}},
+  "/v1/chat/completions": {"post": {"summary": "Answer a conversation", "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/chat"}}}}, "responses": {"200": {"$ref": "#/components/responses/answer"}, "400": {"$ref": "#/components/responses/error"}, "401": {"$ref": "#/components/responses/error"}, "404": {"$ref": "#/components/responses/error"}, "415": {"$ref": "#/components/responses/error"}, "429": {"$ref": "#/components/responses/error"}, "500": {"$ref": "#/components/responses/error"}, "503": {"$ref": "#/components/responses/error"}}}},
+  "/v1/completions": {"post": {"summary": "Continue a text", "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/completion"}}}}, "responses": {"200": {"$ref": "#/components/responses/answer"}, "400": {"$ref": "#/components/responses/error"}, "401": {"$ref": "#/components/responses/error"}, "404": {"$ref": "#/components/responses/error"}, "415": {"$ref": "#/components/responses/error"}, "429": {"$ref": "#/components/responses/error"}, "500": {"$ref": "#/components/responses/error"}, "503": {"$ref": "#/components/responses/error"}}}},
+  "/v1/responses": {"post": {"summary": "Answer, in the newer API", "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/responses"}}}}, "responses": {"200": {"$ref": "#/components/responses/answer"}, "400": {"$ref": "#/components/responses/error"}, "401": {"$ref": "#/components/responses/error"}, "404": {"$ref": "#/components/responses/error"}, "415": {"$ref": "#/components/responses/error"}, "429": {"$ref": "#/components/responses/error"}, "500": {"$ref": "#/components/responses/error"}, "503": {"$ref": "#/components/responses/error"}}}},
+  "/v1/embeddings": {"post": {"summary": "Vectors of length 1 for texts", "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/embedding"}}}}, "responses": {"200": {"$ref": "#/components/responses/answer"}, "400": {"$ref": "#/components/responses/error"}, "401": {"$ref": "#/components/responses/error"}, "404": {"$ref": "#/components/responses/error"}, "415": {"$ref": "#/components/responses/error"}, "429": {"$ref": "#/components/responses/error"}, "500": {"$ref": "#/components/responses/error"}, "503": {"$ref": "#/components/responses/error"}}}},
+  "/v1/usage": {"get": {"summary": "Requests and tokens by day, key and model", "parameters": [{"name": "days", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 99999, "default": 30}}], "responses": {"200": {"$ref": "#/components/responses/ok"}, "400": {"$ref": "#/components/responses/error"}, "401": {"$ref": "#/components/responses/error"}, "404": {"$ref": "#/components/responses/error"}}}},
+  "/tokenize": {"post": {"summary": "Token ids of a text", "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object", "additionalProperties": false, "required": ["content"], "properties": {"model": {"type": ["string", "null"]}, "content": {"type": "string"}, "add_special": {"type": ["boolean", "null"], "default": true}, "parse_special": {"type": ["boolean", "null"], "default": false}}}}}}, "responses": {"200": {"$ref": "#/components/responses/answer"}, "400": {"$ref": "#/components/responses/error"}, "401": {"$ref": "#/components/responses/error"}, "404": {"$ref": "#/components/responses/error"}, "415": {"$ref": "#/components/responses/error"}, "429": {"$ref": "#/components/responses/error"}, "500": {"$ref": "#/components/responses/error"}, "503": {"$ref": "#/components/responses/error"}}}},
+  "/detokenize": {"post": {"summary": "The text of token ids", "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object", "additionalProperties": false, "required": ["tokens"], "properties": {"model": {"type": ["string", "null"]}, "tokens": {"$ref": "#/components/schemas/tokens"}}}}}}, "responses": {"200": {"$ref": "#/components/responses/answer"}, "400": {"$ref": "#/components/responses/error"}, "401": {"$ref": "#/components/responses/error"}, "404": {"$ref": "#/components/responses/error"}, "415": {"$ref": "#/components/responses/error"}, "429": {"$ref": "#/components/responses/error"}, "500": {"$ref": "#/components/responses/error"}, "503": {"$ref": "#/components/responses/error"}}}},
+  "/health": {"get": {"summary": "Whether the process lives", "security": [], "responses": {"200": {"$ref": "#/components/responses/ok"}}}},
+  "/ready": {"get": {"summary": "Whether requests are taken", "security": [], "responses": {"200": {"$ref": "#/components/responses/ok"}, "503": {"$ref": "#/components/responses/ok"}}}},
+  "/metrics": {"get": {"summary": "Prometheus metrics", "responses": {"200": {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}, "401": {"$ref": "#/components/responses/error"}}}},
+  "/openapi.json": {"get": {"summary": "This document", "security": [], "responses": {"200": {"$ref": "#/components/responses/ok"}}}}
+},
+)json"
+                                                R"json(
+"components": {
+  "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+  "responses": {
+    "ok": {"description": "Done", "content": {"application/json": {"schema": {"type": "object"}}}},
+    "answer": {"description": "The answer; with stream, its events", "content": {"application/json": {"schema": {"type": "object"}}, "text/event-stream": {"schema": {"type": "string"}}}},
+    "error": {"description": "What went wrong", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/error"}}}}
+  },
+  "schemas": {
+    "error": {"type": "object", "required": ["error"], "properties": {"error": {"type": "object", "required": ["message", "type", "param", "code"], "properties": {"message": {"type": "string"}, "type": {"type": "string"}, "param": {"type": ["string", "null"]}, "code": {"type": ["string", "null"]}}}}},
+    "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+    "texts": {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1, "maxItems": 256, "items": {"type": "string"}}, {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}, {"type": "array", "minItems": 1, "maxItems": 256, "items": {"$ref": "#/components/schemas/tokens"}}]},
+    "content": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "object", "required": ["type", "text"], "properties": {"type": {"const": "text"}, "text": {"type": "string"}}, "additionalProperties": false}}]},
+    "message": {"type": "object", "required": ["role", "content"], "additionalProperties": false, "properties": {"role": {"enum": ["system", "developer", "user", "assistant"]}, "content": {"$ref": "#/components/schemas/content"}, "reasoning_content": {"type": ["string", "null"]}}},
+    "stop": {"oneOf": [{"type": "null"}, {"type": "string", "minLength": 1}, {"type": "array", "maxItems": 16, "items": {"type": "string", "minLength": 1, "maxLength": 1024}}]},
+    "stream_options": {"type": ["object", "null"], "additionalProperties": false, "properties": {"include_usage": {"type": ["boolean", "null"]}, "include_obfuscation": {"const": false}}},
+    "chat": {"type": "object", "required": ["messages"], "additionalProperties": false, "properties": {
+      "model": {"type": ["string", "null"]},
+      "messages": {"type": "array", "minItems": 1, "maxItems": 4096, "items": {"$ref": "#/components/schemas/message"}},
+      "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2}, "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "top_k": {"type": ["integer", "null"], "minimum": -1}, "min_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+      "repetition_penalty": {"type": ["number", "null"], "minimum": 0.01, "maximum": 10}, "presence_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2}, "frequency_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2},
+      "seed": {"type": ["integer", "null"]}, "logit_bias": {"type": ["object", "null"], "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}}, "stop": {"$ref": "#/components/schemas/stop"},
+      "max_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": 16777216}, "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": 16777216},
+      "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 16}, "logprobs": {"type": ["boolean", "null"]}, "top_logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 20},
+      "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]},
+      "response_format": {"const": {"type": "text"}}
+    }},
+    "completion": {"type": "object", "required": ["prompt"], "additionalProperties": false, "properties": {
+      "model": {"type": ["string", "null"]}, "prompt": {"$ref": "#/components/schemas/texts"},
+      "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2}, "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "top_k": {"type": ["integer", "null"], "minimum": -1}, "min_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+      "repetition_penalty": {"type": ["number", "null"], "minimum": 0.01, "maximum": 10}, "presence_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2}, "frequency_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2},
+      "seed": {"type": ["integer", "null"]}, "logit_bias": {"type": ["object", "null"], "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}}, "stop": {"$ref": "#/components/schemas/stop"},
+      "max_tokens": {"type": ["integer", "null"], "minimum": 0, "maximum": 16777216, "default": 16}, "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 16}, "logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 20}, "echo": {"type": ["boolean", "null"]},
+      "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]}
+    }},
+    "responses": {"type": "object", "required": ["input"], "additionalProperties": false, "properties": {
+      "model": {"type": ["string", "null"]}, "input": {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1, "maxItems": 4096, "items": {"type": "object"}}]}, "instructions": {"type": ["string", "null"]},
+      "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2}, "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "top_k": {"type": ["integer", "null"], "minimum": -1}, "min_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "repetition_penalty": {"type": ["number", "null"], "minimum": 0.01, "maximum": 10}, "presence_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2}, "frequency_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2}, "seed": {"type": ["integer", "null"]}, "logit_bias": {"type": ["object", "null"], "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}}, "stop": {"$ref": "#/components/schemas/stop"}, "max_output_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": 16777216},
+      "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]}, "store": {"const": false}
+    }},
+    "embedding": {"type": "object", "required": ["input"], "additionalProperties": false, "properties": {
+      "model": {"type": ["string", "null"]}, "input": {"$ref": "#/components/schemas/texts"}, "encoding_format": {"enum": ["float", "base64", null]}, "pooling": {"enum": ["mean", "last", null]}, "user": {"type": ["string", "null"]}
+    }}
+  }
+}
+})json";
+  return kDocument;
+}
+
+}  // namespace fathom::serve

@@ -1,0 +1,242 @@
+#include "serve/request_parts.h"
+
+#include <charconv>
+#include <limits>
+
+#include "base/json.h"
+#include "base/quote.h"
+
+namespace fathom::serve {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr double kMostPenalty = 2;
+constexpr double kMostBias = 100;
+constexpr size_t kMostStops = 16;
+constexpr size_t kLongestStop = 1024;
+
+std::optional<float> as_float(std::optional<double> value) {
+  return value ? std::optional(static_cast<float>(*value)) : std::nullopt;
+}
+
+ApiStatus read_stop(Fields& fields, std::vector<std::string>& stops) {
+  const Json* value = fields.find("stop");
+  if (value == nullptr) return {};
+  const auto add = [&](const Json& stop) -> ApiStatus {
+    if (!stop.is_string()) {
+      return bad_request("stop", "stop must hold strings, not {}.", kind_of(stop));
+    }
+    const auto& text = stop.get_ref<const std::string&>();
+    if (text.empty())
+      return bad_request("stop", "A stop string is empty: it would end any answer.");
+    if (text.size() > kLongestStop) {
+      return bad_request("stop", "A stop string is longer than {} bytes.", kLongestStop);
+    }
+    stops.push_back(text);
+    return {};
+  };
+  if (!value->is_array()) return add(*value);
+  if (value->size() > kMostStops) {
+    return bad_request("stop", "There are {} stop strings; at most {} are allowed.", value->size(),
+                       kMostStops);
+  }
+  for (const Json& stop : *value) FATHOM_CHECK(add(stop));
+  return {};
+}
+
+ApiStatus read_logit_bias(Fields& fields, std::vector<LogitBias>& biases) {
+  const Json* value = fields.find("logit_bias");
+  if (value == nullptr) return {};
+  if (!value->is_object()) {
+    return bad_request("logit_bias", "logit_bias must be an object, not {}.", kind_of(*value));
+  }
+  for (const auto& [name, bias] : value->items()) {
+    int32_t token = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), token);
+    if (error != std::errc() || end != name.data() + name.size() || token < 0) {
+      return bad_request("logit_bias", "logit_bias has the key {}, which is no token id.",
+                         in_quotes(name));
+    }
+    if (!bias.is_number() || !(std::abs(bias.get<double>()) <= kMostBias)) {
+      return bad_request("logit_bias", "logit_bias of token {} must be a number from -{} to {}.",
+                         token, kMostBias, kMostBias);
+    }
+    biases.push_back({.token = token, .bias = bias.get<float>()});
+  }
+  return {};
+}
+
+ApiStatus read_stream_options(Fields& fields, GenerationRequest& request) {
+  const Json* value = fields.find("stream_options");
+  if (value == nullptr) return {};
+  if (!request.stream) {
+    return bad_request("stream_options", "stream_options needs \"stream\": true.");
+  }
+  FATHOM_TRY(Fields options, Fields::of(*value, "stream_options."));
+  FATHOM_TRY(const auto usage, options.boolean("include_usage"));
+  FATHOM_CHECK(options.only("include_obfuscation", {false}));
+  request.include_usage = usage.value_or(false);
+  return options.unknown();
+}
+
+ApiResult<std::string> read_text_parts(const Json& parts, const std::string& path,
+                                       bool responses_api) {
+  std::string text;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const std::string part_path = fmt::format("{}[{}]", path, i);
+    FATHOM_TRY(Fields part, Fields::of(parts[i], part_path + "."));
+    FATHOM_TRY(const auto type, part.string("type"));
+    const bool is_text =
+        responses_api ? type == "input_text" || type == "output_text" : type == "text";
+    if (!type) return bad_request(part_path, "{} has no type.", part_path);
+    if (!is_text) {
+      return bad_request(part_path, "{} is of type {}. Only text is supported.", part_path,
+                         in_quotes(*type));
+    }
+    FATHOM_TRY(const auto piece, part.string("text"));
+    if (!piece) return bad_request(part_path, "{} has no text.", part_path);
+    if (responses_api) {
+      part.find("annotations");  // of our own earlier answers
+      part.find("logprobs");
+    }
+    FATHOM_CHECK(part.unknown());
+    text += *piece;
+  }
+  return text;
+}
+
+}  // namespace
+
+ApiResult<Json> parse_body(std::string_view body) {
+  constexpr JsonLimits kLimits{.bytes = size_t{64} << 20, .values = 4'000'000};
+  auto parsed = parse_json(body, "The request body", kLimits);
+  if (!parsed) return bad_request({}, "{}", parsed.error().message);
+  return *std::move(parsed);
+}
+
+ApiResult<GenerationRequest> read_generation(Fields& fields) {
+  GenerationRequest request;
+  FATHOM_TRY(const auto model, fields.string("model"));
+  request.model = model.value_or("");
+  FATHOM_TRY(const auto temperature, fields.number("temperature", 0, 2));
+  FATHOM_TRY(const auto top_p, fields.number("top_p", 0, 1));
+  FATHOM_TRY(const auto min_p, fields.number("min_p", 0, 1));
+  FATHOM_TRY(const auto top_k, fields.integer("top_k", -1, std::numeric_limits<int32_t>::max()));
+  FATHOM_TRY(const auto repetition, fields.number("repetition_penalty", 0.01, 10));
+  FATHOM_TRY(const auto presence, fields.number("presence_penalty", -kMostPenalty, kMostPenalty));
+  FATHOM_TRY(const auto frequency, fields.number("frequency_penalty", -kMostPenalty, kMostPenalty));
+  FATHOM_TRY(const auto seed, fields.integer("seed", std::numeric_limits<int64_t>::min(),
+                                             std::numeric_limits<int64_t>::max()));
+  FATHOM_TRY(const auto stream, fields.boolean("stream"));
+  request.temperature = as_float(temperature);
+  request.top_p = as_float(top_p);
+  // The sampler wants something to draw from: the smallest top_p keeps the best token alone.
+  if (request.top_p == 0.0F) request.top_p = std::numeric_limits<float>::min();
+  request.min_p = as_float(min_p);
+  if (top_k) request.top_k = static_cast<int32_t>(std::max<int64_t>(*top_k, 0));
+  request.repeat_penalty = as_float(repetition);
+  request.presence_penalty = as_float(presence);
+  request.frequency_penalty = as_float(frequency);
+  if (seed) request.seed = static_cast<uint64_t>(*seed);
+  request.stream = stream.value_or(false);
+  FATHOM_CHECK(read_stop(fields, request.stop));
+  FATHOM_CHECK(read_logit_bias(fields, request.logit_bias));
+  FATHOM_CHECK(read_stream_options(fields, request));
+  // Says who asks, for the operator's own books; it changes no answer.
+  FATHOM_CHECK(fields.string("user"));
+  return request;
+}
+
+ApiResult<std::vector<int32_t>> read_tokens(const Json& value, const std::string& path) {
+  if (!value.is_array()) {
+    return bad_request(path, "{} must be an array of token ids, not {}.", path, kind_of(value));
+  }
+  std::vector<int32_t> tokens;
+  tokens.reserve(value.size());
+  for (const Json& token : value) {
+    const bool fits =
+        token.is_number_unsigned() && token.get<uint64_t>() <= std::numeric_limits<int32_t>::max();
+    if (!fits) {
+      return bad_request(path, "{} holds {}, which is no token id.", path,
+                         in_quotes(token.dump().substr(0, 40)));
+    }
+    tokens.push_back(token.get<int32_t>());
+  }
+  return tokens;
+}
+
+ApiResult<std::vector<PromptText>> read_prompts(const Json& value, const std::string& path) {
+  std::vector<PromptText> prompts;
+  if (value.is_string()) {
+    prompts.emplace_back(value.get<std::string>());
+    return prompts;
+  }
+  if (!value.is_array() || value.empty()) {
+    return bad_request(path, "{} must be a string or an array that is not empty, not {}.", path,
+                       kind_of(value));
+  }
+  if (value.front().is_number()) {
+    FATHOM_TRY(auto tokens, read_tokens(value, path));
+    prompts.emplace_back(std::move(tokens));
+    return prompts;
+  }
+  if (value.size() > kMostPrompts) {
+    return bad_request(path, "{} holds {} texts; at most {} are allowed.", path, value.size(),
+                       kMostPrompts);
+  }
+  for (const Json& entry : value) {
+    if (entry.is_string()) {
+      prompts.emplace_back(entry.get<std::string>());
+    } else {
+      FATHOM_TRY(auto tokens, read_tokens(entry, path));
+      prompts.emplace_back(std::move(tokens));
+    }
+  }
+  return prompts;
+}
+
+ApiResult<Message> read_message(const Json& value, const std::string& path, bool responses_api) {
+  FATHOM_TRY(Fields fields, Fields::of(value, path + "."));
+  if (responses_api) {
+    FATHOM_CHECK(fields.only("type", {"message"}));
+    fields.find("id");
+    fields.find("status");
+  }
+  FATHOM_TRY(const auto role, fields.string("role"));
+  Message message;
+  if (!role) return bad_request(fields.path("role"), "{} has no role.", path);
+  if (*role == "developer") {
+    message.role = "system";
+  } else if (*role == "system" || *role == "user" || *role == "assistant") {
+    message.role = *role;
+  } else {
+    return bad_request(fields.path("role"),
+                       "{} has the role {}; it must be system, developer, user or assistant.", path,
+                       in_quotes(*role));
+  }
+  const Json* content = fields.find("content");
+  if (content == nullptr) return bad_request(fields.path("content"), "{} has no content.", path);
+  if (content->is_string()) {
+    message.content = content->get<std::string>();
+  } else if (content->is_array()) {
+    FATHOM_TRY(message.content, read_text_parts(*content, fields.path("content"), responses_api));
+  } else {
+    return bad_request(fields.path("content"), "{} must be a string or an array of texts, not {}.",
+                       fields.path("content"), kind_of(*content));
+  }
+  if (message.role == "assistant") {
+    FATHOM_TRY(const auto reasoning, fields.string("reasoning_content"));
+    message.reasoning_content = reasoning.value_or("");
+    // What our own answers hold when a client sends them back.
+    FATHOM_CHECK(fields.only("refusal", {}));
+    FATHOM_CHECK(fields.only("audio", {}));
+    FATHOM_CHECK(fields.only("function_call", {}));
+    FATHOM_CHECK(fields.only("tool_calls", {Json::array()}));
+    FATHOM_CHECK(fields.only("annotations", {Json::array()}));
+  }
+  FATHOM_CHECK(fields.unknown());
+  return message;
+}
+
+}  // namespace fathom::serve

@@ -1,0 +1,31 @@
+// The parts that several kinds of requests share: the body itself, sampling, messages, prompts.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "serve/api_request.h"
+#include "serve/fields.h"
+
+namespace fathom::serve {
+
+inline constexpr size_t kMostPrompts = 256;
+inline constexpr size_t kMostMessages = 4096;
+inline constexpr int64_t kMostAnswers = 16;   // n
+inline constexpr int64_t kMostLogprobs = 20;  // alternatives for each token
+inline constexpr int64_t kMostTokens = 1 << 24;
+
+ApiResult<nlohmann::json> parse_body(std::string_view body);
+
+// temperature, top_p, seed, stop, ...: all but names that differ between the APIs.
+ApiResult<GenerationRequest> read_generation(Fields& fields);
+ApiResult<std::vector<int32_t>> read_tokens(const nlohmann::json& value, const std::string& path);
+// A string, an array of strings, an array of token ids, or an array of such arrays.
+ApiResult<std::vector<PromptText>> read_prompts(const nlohmann::json& value,
+                                                const std::string& path);
+// {role, content}, where content is a string or an array of texts of the given types.
+ApiResult<Message> read_message(const nlohmann::json& value, const std::string& path,
+                                bool responses_api);
+
+}  // namespace fathom::serve

@@ -1,0 +1,247 @@
+#include "serve/server.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <random>
+#include <utility>
+
+#include "engine/engine.h"
+#include "serve/api.h"
+#include "serve/api_error.h"
+#include "serve/api_keys.h"
+#include "serve/key_gate.h"
+#include "serve/ledger.h"
+#include "serve/metrics.h"
+#include "serve/task_queue.h"
+
+namespace fathom::serve {
+namespace {
+
+constexpr int kTaskThreads = 2;
+constexpr size_t kMostTasks = 8192;
+
+std::string new_id() {
+  thread_local std::mt19937_64 random{std::random_device()()};
+  return fmt::format("{:016x}{:08x}", random(), random() >> 32);
+}
+
+// Each connection is a descriptor.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+struct Server::Impl {
+  ServeOptions options;
+  std::shared_ptr<Engine> engine;
+  SamplingOptions recommended;
+  EventLog log;
+  std::unique_ptr<ApiKeys> keys;
+  std::unique_ptr<Ledger> ledger;
+  std::unique_ptr<ServingEngine> serving;
+  std::unique_ptr<Metrics> metrics;
+  std::unique_ptr<KeyGate> gate;
+  std::unique_ptr<Api> api;
+  std::unique_ptr<TaskQueue> tasks;
+  std::atomic<bool> stopping = false;
+  std::mutex http_mutex;  // metrics may ask for the server while it starts
+  std::unique_ptr<HttpServer> http;
+
+  explicit Impl(const ServeOptions& chosen) : options(chosen), log(chosen.log) {}
+
+  Status open();
+  void handle(HttpRequest request, const std::shared_ptr<Exchange>& exchange);
+  void admit(ApiCall call);
+  bool answer_preflight(const ApiCall& call);
+  Headers headers_for(const HttpRequest& request, const std::string& id) const;
+  bool origin_is_allowed(std::string_view origin) const;
+};
+
+Status Server::Impl::open() {
+  if (options.require_keys) {
+    FATHOM_TRY(keys, ApiKeys::open(options.database));
+  }
+  if (options.keep_ledger) {
+    FATHOM_TRY(ledger, Ledger::open(options.database, options.usage_days));
+  }
+  FATHOM_TRY(serving, ServingEngine::start(engine, options.engine));
+  metrics = std::make_unique<Metrics>([this] {
+    Metrics::Gauges gauges{.engine = serving->stats()};
+    const std::lock_guard lock(http_mutex);
+    if (http) gauges.connections = http->connections();
+    if (ledger) gauges.ledger_lost = ledger->lost();
+    return gauges;
+  });
+  gate = std::make_unique<KeyGate>(keys.get(), options.max_per_key);
+  api = std::make_unique<Api>(Api::Parts{.engine = engine,
+                                         .serving = serving.get(),
+                                         .metrics = metrics.get(),
+                                         .log = &log,
+                                         .ledger = ledger.get(),
+                                         .database = options.database,
+                                         .model_name = options.model_name,
+                                         .recommended = recommended,
+                                         .needs_keys = keys != nullptr});
+  tasks = std::make_unique<TaskQueue>(kTaskThreads, kMostTasks);
+  raise_descriptor_limit();
+  auto listening = HttpServer::start(
+      options.http,
+      [this](HttpRequest request, const std::shared_ptr<Exchange>& exchange) {
+        handle(std::move(request), exchange);
+      },
+      [this](int status, const std::string& message) {
+        metrics->response(status);
+        return error_response({.status = status, .message = message});
+      });
+  if (!listening) return std::unexpected(listening.error());
+  const std::lock_guard lock(http_mutex);
+  http = *std::move(listening);
+  return {};
+}
+
+bool Server::Impl::origin_is_allowed(std::string_view origin) const {
+  return std::ranges::any_of(options.cors_origins, [&](const std::string& allowed) {
+    return allowed == "*" || allowed == origin;
+  });
+}
+
+Headers Server::Impl::headers_for(const HttpRequest& request, const std::string& id) const {
+  Headers headers = {{"x-request-id", id}, {"X-Content-Type-Options", "nosniff"}};
+  const std::string_view origin = request.header("Origin");
+  if (!origin.empty() && origin_is_allowed(origin)) {
+    headers.emplace_back("Access-Control-Allow-Origin", origin);
+    headers.emplace_back("Vary", "Origin");
+  }
+  return headers;
+}
+
+// A browser asks first whether a page of another origin may ask.
+bool Server::Impl::answer_preflight(const ApiCall& call) {
+  if (call.request.method != "OPTIONS") return false;
+  const std::string_view origin = call.request.header("Origin");
+  if (origin.empty() || !origin_is_allowed(origin)) {
+    api->respond(call, ApiError{.status = 403,
+                                .message = "Pages of other origins may not ask this server "
+                                           "(--cors-origin)."});
+    return true;
+  }
+  api->respond(
+      call,
+      HttpResponse{.status = 204,
+                   .content_type = "",
+                   .headers = {{"Access-Control-Allow-Methods", "GET, POST"},
+                               {"Access-Control-Allow-Headers", "Authorization, Content-Type"},
+                               {"Access-Control-Max-Age", "600"}}});
+  return true;
+}
+
+// On the HTTP server's thread: only what takes no time.
+void Server::Impl::handle(HttpRequest request, const std::shared_ptr<Exchange>& exchange) {
+  ApiCall call{.request = std::move(request),
+               .exchange = exchange,
+               .pass = {},
+               .id = new_id(),
+               .headers = {}};
+  call.time =
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  call.headers = headers_for(call.request, call.id);
+  if (call.request.path == "/health" || call.request.path == "/ready") {
+    const bool ready = !stopping;
+    const bool fine = call.request.path == "/health" || ready;
+    HttpResponse response{.status = fine ? 200 : 503,
+                          .body = ready ? R"({"status":"ok"})" : R"({"status":"stopping"})",
+                          .headers = call.headers};
+    metrics->response(response.status);
+    exchange->respond(response);
+    return;
+  }
+  if (answer_preflight(call)) return;
+  auto shared = std::make_shared<ApiCall>(std::move(call));
+  if (!tasks->add([this, shared] { admit(std::move(*shared)); })) {
+    api->respond(*shared, ApiError{.status = 503,
+                                   .message = "Too many requests wait to be read.",
+                                   .code = "overloaded",
+                                   .retry_after = 1});
+  }
+}
+
+void Server::Impl::admit(ApiCall call) {
+  if (call.exchange->gone()) return;
+  if (stopping) {
+    api->respond(call, ApiError{.status = 503,
+                                .message = "The server is stopping.",
+                                .code = "stopping",
+                                .retry_after = 5});
+    return;
+  }
+  if (call.request.path != "/openapi.json") {
+    auto pass = gate->admit(call.request);
+    if (!pass) {
+      api->respond(call, pass.error());
+      return;
+    }
+    call.pass = *std::move(pass);
+  }
+  try {
+    api->handle(call);
+  } catch (const std::exception& error) {
+    log.error("exception", {{"id", call.id}, {"what", error.what()}});
+    api->respond(call, ApiError{.status = 500, .message = "Something went wrong in the server."});
+  }
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Result<std::unique_ptr<Server>> Server::start(const Model& model, const ServeOptions& options) {
+  auto impl = std::make_unique<Impl>(options);
+  impl->engine = model.impl()->engine;
+  impl->recommended = model.recommended_sampling();
+  const Status opened = impl->open();
+  std::unique_ptr<Server> server(new Server(std::move(impl)));
+  if (!opened) return std::unexpected(opened.error());
+  server->impl_->log.info("listening", {{"host", options.http.host},
+                                        {"port", server->port()},
+                                        {"model", options.model_name},
+                                        {"tls", !options.http.tls_certificate.empty()},
+                                        {"keys", options.require_keys}});
+  return server;
+}
+
+uint16_t Server::port() const {
+  return impl_->http->port();
+}
+
+bool Server::stop(std::chrono::milliseconds limit) {
+  Impl& impl = *impl_;
+  impl.stopping = true;
+  bool all_ended = true;
+  if (impl.http) {
+    impl.log.info("stopping", EventLog::Fields::object());
+    all_ended = impl.http->drain(limit);
+  }
+  // Cancels what is left, which ends its exchanges.
+  if (impl.serving) impl.serving->stop();
+  if (impl.http) impl.http->drain(std::chrono::seconds(1));
+  return all_ended;
+}
+
+Server::~Server() {
+  stop(std::chrono::milliseconds(0));
+  // Nobody may call the HTTP server's wake-ups once it is gone: the engine has stopped, and the
+  // tasks end here.
+  if (impl_->tasks) impl_->tasks->stop();
+  std::unique_ptr<HttpServer> http;
+  {
+    const std::lock_guard lock(impl_->http_mutex);
+    http = std::move(impl_->http);
+  }
+}
+
+}  // namespace fathom::serve

@@ -1,0 +1,50 @@
+// The server: HTTP in front, an engine behind, and between them routes, keys, limits, the ledger,
+// metrics and the log. start() returns once it listens; stop() and the destructor end it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/serving_engine.h"
+#include "serve/event_log.h"
+#include "serve/http_server.h"
+
+namespace fathom::serve {
+
+struct ServeOptions {
+  HttpOptions http;
+  ServingOptions engine;
+  std::string model_name;          // by which clients ask for the model
+  std::filesystem::path database;  // of keys and the ledger
+  bool require_keys = false;
+  bool keep_ledger = true;
+  int64_t usage_days = 90;                     // how long the ledger keeps a request; 0: for ever
+  int64_t max_per_key = 0;                     // requests of one key at a time; 0: any number
+  std::vector<std::string> cors_origins = {};  // "*": any; empty: CORS is off
+  LogFormat log = LogFormat::kText;
+};
+
+class Server {
+ public:
+  static Result<std::unique_ptr<Server>> start(const Model& model, const ServeOptions& options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  uint16_t port() const;
+  // Takes no more requests and lets those that run end; after `limit`, cancels the rest. True if
+  // there was no rest.
+  bool stop(std::chrono::milliseconds limit);
+
+ private:
+  struct Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fathom::serve
