@@ -131,7 +131,7 @@ class ClosedLoop {
     void on_end(const AnswerEnd& end) override {
       if (end.error) fmt::print("{}\n", end.error->message);
       if (now() < loop.until_) {
-        if (asked >= loop.from_) durations.push_back(now() - asked);
+        if (now() >= loop.from_) durations.push_back(now() - asked);
         return ask_again();
       }
       const std::lock_guard lock(loop.mutex_);
@@ -164,6 +164,7 @@ void load(const Model& model, ServingEngine& engine, int sessions, double second
   const ServingStats before = engine.stats();
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
   const ServingStats after = engine.stats();
+  engine.stop();
   loop.wait();
   loop.print();
   print_shares(before, after);
