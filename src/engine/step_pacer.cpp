@@ -30,8 +30,9 @@ StepPacer::StepPacer(const StepPace& pace) : pace_(pace) {
 
 // Four ranges for each power of two.
 size_t StepPacer::range_of(int64_t decoding) {
-  const double range = 4 * std::log2(static_cast<double>(std::max<int64_t>(decoding, 1)));
-  return std::min(static_cast<size_t>(range + 0.5), std::tuple_size_v<decltype(decode_)> - 1);
+  const double power = std::log2(static_cast<double>(std::max<int64_t>(decoding, 1)));
+  return std::min(static_cast<size_t>(std::lround(4 * power)),
+                  std::tuple_size_v<decltype(decode_)> - 1);
 }
 
 // A step that was held up by something else counts as twice the usual at most.
