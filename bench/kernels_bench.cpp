@@ -78,6 +78,20 @@ void matmul(benchmark::State& state, DType dtype, MatmulShape shape, int64_t row
       runs * 2e-9 * static_cast<double>(rows * shape.out * shape.in), benchmark::Counter::kIsRate);
 }
 
+// Packing as it happens while a model loads: GB/s of stored bytes.
+void pack(benchmark::State& state, DType dtype, MatmulShape shape) {
+  const std::vector<std::byte> bytes = random_weights(dtype, shape.out * shape.in);
+  Tensor tensor;
+  tensor.dtype = dtype;
+  tensor.shape = Shape{shape.out, shape.in};
+  tensor.data = bytes.data();
+  tensor.bytes = static_cast<int64_t>(bytes.size());
+  for (auto _ : state) benchmark::DoNotOptimize(kernels().pack(tensor).data.get());
+  state.counters["GB/s"] = benchmark::Counter(
+      static_cast<double>(state.iterations()) * static_cast<double>(bytes.size()) / 1e9,
+      benchmark::Counter::kIsRate);
+}
+
 // One layer's attention of `sequences` sequences that hold `length` tokens, the last `rows` new.
 void attention(benchmark::State& state, AttentionShape shape, bool latent, int64_t sequences,
                int64_t length, int64_t rows) {
@@ -119,9 +133,15 @@ void attention(benchmark::State& state, AttentionShape shape, bool latent, int64
 void register_all() {
   for (DType dtype :
        {DType::kQ4_0, DType::kQ4_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
-        DType::kQ5_K, DType::kQ6_K, DType::kF16, DType::kBF16, DType::kF32, DType::kF8E4M3}) {
+        DType::kQ5_K, DType::kQ6_K, DType::kF16, DType::kBF16, DType::kF32, DType::kF8E4M3,
+        DType::kI4_64, DType::kI4_128, DType::kI4Z_128, DType::kI8_128, DType::kI8Row}) {
     for (const MatmulShape& shape : kShapes) {
       if (shape.in % info(dtype).block_elements != 0) continue;
+      benchmark::RegisterBenchmark(
+          fmt::format("pack/{}/{}x{}/{}", shape.name, shape.out, shape.in, name(dtype)).c_str(),
+          pack, dtype, shape)
+          ->UseRealTime()
+          ->Unit(benchmark::kMicrosecond);
       for (int64_t rows : {1, 4, 16, 64, 256}) {
         benchmark::RegisterBenchmark(
             fmt::format("matmul/{}/{}x{}/{}/{}", shape.name, shape.out, shape.in, name(dtype), rows)

@@ -86,6 +86,29 @@ struct Q6_K {
   Half d;
 };
 
+// The groups of I4 and I8 (dtype.h), which are ours: element 2i in the low nibble of qs[i], 2i + 1
+// in its high one.
+template <size_t kElements>
+struct Int4 {  // d * (q - 8)
+  Half d;
+  std::array<uint8_t, kElements / 2> qs;
+};
+template <size_t kElements>
+struct Int4Zero {  // d * (q - zero), zero in 0 .. 15
+  Half d;
+  uint8_t zero;
+  std::array<uint8_t, kElements / 2> qs;
+};
+template <size_t kElements>
+struct Int8 {  // d * q
+  Half d;
+  std::array<int8_t, kElements> qs;
+};
+struct Int8Row {  // q; the row's scale is elsewhere
+  std::array<int8_t, 32> qs;
+};
+
+static_assert(sizeof(Int4<128>) == 66 && sizeof(Int4Zero<32>) == 19 && sizeof(Int8<128>) == 130);
 static_assert(sizeof(Q4_0) == 18 && sizeof(Q4_1) == 20 && sizeof(Q5_0) == 22);
 static_assert(sizeof(Q5_1) == 24 && sizeof(Q8_0) == 34 && sizeof(Q2_K) == 84);
 static_assert(sizeof(Q3_K) == 110 && sizeof(Q4_K) == 144 && sizeof(Q5_K) == 176);

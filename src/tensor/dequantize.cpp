@@ -182,6 +182,34 @@ void decode(const blocks::Q6_K& block, float* out) {
   }
 }
 
+template <size_t kBytes>
+void decode_nibbles(const std::array<uint8_t, kBytes>& qs, int zero, float d, float* out) {
+  for (size_t i = 0; i < kBytes; ++i) {
+    out[2 * i] = static_cast<float>((qs[i] & 15) - zero) * d;
+    out[2 * i + 1] = static_cast<float>((qs[i] >> 4) - zero) * d;
+  }
+}
+
+template <size_t kElements>
+void decode(const blocks::Int4<kElements>& block, float* out) {
+  decode_nibbles(block.qs, 8, to_float(block.d), out);
+}
+
+template <size_t kElements>
+void decode(const blocks::Int4Zero<kElements>& block, float* out) {
+  decode_nibbles(block.qs, block.zero, to_float(block.d), out);
+}
+
+template <size_t kElements>
+void decode(const blocks::Int8<kElements>& block, float* out) {
+  const float d = to_float(block.d);
+  for (size_t i = 0; i < kElements; ++i) out[i] = static_cast<float>(block.qs[i]) * d;
+}
+
+void decode(const blocks::Int8Row& block, float* out) {
+  for (size_t i = 0; i < 32; ++i) out[i] = static_cast<float>(block.qs[i]);
+}
+
 template <typename Block>
 void decode_blocks(DType dtype, const std::byte* data, int64_t elements, float* out) {
   const int64_t block_elements = info(dtype).block_elements;
@@ -236,6 +264,20 @@ void dequantize(DType dtype, const std::byte* data, int64_t elements, float* out
       return decode_blocks<blocks::Q5_K>(dtype, data, elements, out);
     case DType::kQ6_K:
       return decode_blocks<blocks::Q6_K>(dtype, data, elements, out);
+    case DType::kI4_64:
+      return decode_blocks<blocks::Int4<64>>(dtype, data, elements, out);
+    case DType::kI4_128:
+      return decode_blocks<blocks::Int4<128>>(dtype, data, elements, out);
+    case DType::kI4Z_32:
+      return decode_blocks<blocks::Int4Zero<32>>(dtype, data, elements, out);
+    case DType::kI4Z_64:
+      return decode_blocks<blocks::Int4Zero<64>>(dtype, data, elements, out);
+    case DType::kI4Z_128:
+      return decode_blocks<blocks::Int4Zero<128>>(dtype, data, elements, out);
+    case DType::kI8_128:
+      return decode_blocks<blocks::Int8<128>>(dtype, data, elements, out);
+    case DType::kI8Row:
+      return decode_blocks<blocks::Int8Row>(dtype, data, elements, out);
     case DType::kF64:
     case DType::kI8:
     case DType::kI16:
@@ -255,6 +297,13 @@ void dequantize_rows(const Tensor& matrix, int64_t row_begin, int64_t rows, floa
   FATHOM_ASSERT(row_begin >= 0 && rows >= 0 && (row_begin + rows) * row_bytes <= matrix.bytes);
   dequantize(matrix.dtype, matrix.data + row_begin * row_bytes, rows * cols, out);
   if (matrix.block_scales == nullptr) return;
+  if (matrix.dtype == DType::kI8Row) {
+    for (int64_t row = 0; row < rows; ++row) {
+      const float scale = matrix.block_scales[row_begin + row];
+      for (int64_t col = 0; col < cols; ++col) out[row * cols + col] *= scale;
+    }
+    return;
+  }
 
   constexpr int64_t kBlock = 128;
   const int64_t scale_cols = (cols + kBlock - 1) / kBlock;

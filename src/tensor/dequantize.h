@@ -11,7 +11,7 @@
 namespace fathom {
 
 // Decodes `elements` (whole blocks) starting at `data` into out[elements]. Any computable type
-// except F8E4M3's scale, which dequantize_rows applies.
+// except the scales of F8E4M3 and I8_ROW, which dequantize_rows applies.
 void dequantize(DType dtype, const std::byte* data, int64_t elements, float* out);
 
 // Decodes rows [row_begin, row_begin + rows) of a matrix [rows, cols] into out[rows, cols],

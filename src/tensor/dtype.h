@@ -24,6 +24,15 @@ enum class DType : uint8_t {
   kQ4_K,
   kQ5_K,
   kQ6_K,
+  // Groups of our own layout (blocks.h): what AWQ, GPTQ and our quantiser make. Groups of 32
+  // without zero points are Q4_0 and Q8_0.
+  kI4_64,    // symmetric INT4, one scale for each 64 elements
+  kI4_128,   // for each 128
+  kI4Z_32,   // INT4 with a scale and a zero point for each 32
+  kI4Z_64,   // for each 64
+  kI4Z_128,  // for each 128
+  kI8_128,   // INT8, one scale for each 128
+  kI8Row,    // INT8, one F32 scale for each row, in a tensor of its own; rows of whole 32s
   // Stored in checkpoints, never computed with.
   kF64,
   kI8,

@@ -53,6 +53,8 @@ bool is_bad(DType dtype, const std::byte* data) {
       return (load_u16(data) & 0x7f80U) == 0x7f80U;
     case DType::kF8E4M3:
       return (std::to_integer<unsigned>(*data) & 0x7fU) == 0x7fU;
+    case DType::kI8Row:
+      return false;
     default: {
       const ScaleOffsets offsets = scale_offsets(dtype);
       return (load_u16(data + offsets.first) & 0x7c00U) == 0x7c00U ||
@@ -79,6 +81,16 @@ Status check_finite_scales(const Tensor& tensor, int64_t row_begin, int64_t rows
     }
   }
   if (tensor.block_scales == nullptr || tensor.shape.rank() != 2 || rows == 0) return {};
+  if (tensor.dtype == DType::kI8Row) {
+    for (int64_t row = row_begin; row < row_begin + rows; ++row) {
+      if (std::isfinite(tensor.block_scales[row])) continue;
+      return fail(
+          "the tensor {} has a scale that is {} in row {}: the file is damaged or was badly "
+          "converted; fetch it again",
+          tensor.name, tensor.block_scales[row], row);
+    }
+    return {};
+  }
 
   constexpr int64_t kBlock = 128;
   const int64_t scale_cols = (cols + kBlock - 1) / kBlock;

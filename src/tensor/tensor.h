@@ -39,7 +39,8 @@ struct Tensor {
   const std::byte* data = nullptr;
   int64_t bytes = 0;
 
-  // F8E4M3 only: one scale for each 128 x 128 block, [ceil(rows/128), ceil(cols/128)], F32.
+  // F8E4M3: one scale for each 128 x 128 block, [ceil(rows/128), ceil(cols/128)], F32.
+  // I8_ROW: one for each row, [rows], F32.
   const float* block_scales = nullptr;
 };
 

@@ -26,7 +26,14 @@ std::vector<HalfField> half_fields(DType dtype) {
     case DType::kQ4_0:
     case DType::kQ5_0:
       return {{0, 0.1F, true}};
+    case DType::kI4_64:
+    case DType::kI4_128:
+    case DType::kI4Z_32:
+    case DType::kI4Z_64:
+    case DType::kI4Z_128:
+      return {{0, 0.1F, true}};
     case DType::kQ8_0:
+    case DType::kI8_128:
       return {{0, 0.01F, true}};
     case DType::kQ4_1:
     case DType::kQ5_1:
@@ -43,6 +50,10 @@ std::vector<HalfField> half_fields(DType dtype) {
     default:
       return {};
   }
+}
+
+bool has_zero_point(DType dtype) {
+  return dtype == DType::kI4Z_32 || dtype == DType::kI4Z_64 || dtype == DType::kI4Z_128;
 }
 
 }  // namespace
@@ -78,6 +89,7 @@ OwnedMatrix random_matrix(DType dtype, int64_t out, int64_t in, uint32_t seed) {
         const bool negative = field.negative_too && (random() & 3U) == 0;
         put_half(data + at + field.offset, field.size * unit(random) * (negative ? -1.0F : 1.0F));
       }
+      if (has_zero_point(dtype)) data[at + 2] &= std::byte{0x0f};
     }
   } else {
     for (int64_t i = 0; i < out * in; ++i) {
@@ -104,13 +116,19 @@ OwnedMatrix random_matrix(DType dtype, int64_t out, int64_t in, uint32_t seed) {
     for (int64_t i = 0; i < scales; ++i) matrix.block_scales.push_back(unit(random));
     matrix.tensor.block_scales = matrix.block_scales.data();
   }
+  if (dtype == DType::kI8Row) {
+    for (int64_t i = 0; i < out; ++i) matrix.block_scales.push_back(0.01F * unit(random));
+    matrix.tensor.block_scales = matrix.block_scales.data();
+  }
   return matrix;
 }
 
 std::vector<DType> weight_types() {
-  return {DType::kF32,  DType::kF16,  DType::kBF16, DType::kF8E4M3, DType::kQ4_0,
-          DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0,   DType::kQ2_K,
-          DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
+  return {DType::kF32,    DType::kF16,    DType::kBF16,   DType::kF8E4M3,  DType::kQ4_0,
+          DType::kQ4_1,   DType::kQ5_0,   DType::kQ5_1,   DType::kQ8_0,    DType::kQ2_K,
+          DType::kQ3_K,   DType::kQ4_K,   DType::kQ5_K,   DType::kQ6_K,    DType::kI4_64,
+          DType::kI4_128, DType::kI4Z_32, DType::kI4Z_64, DType::kI4Z_128, DType::kI8_128,
+          DType::kI8Row};
 }
 
 int64_t columns_for(DType dtype, int64_t n) {

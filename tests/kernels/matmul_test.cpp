@@ -321,6 +321,14 @@ TEST_P(PackedMatmul, LargestCodesTimesLargestActivationsDoNotSaturate) {
             restore(80);
             restore(82);
             break;
+          case DType::kI8Row:
+            break;
+          case DType::kI4Z_32:
+          case DType::kI4Z_64:
+          case DType::kI4Z_128:
+            restore(0);
+            w.bytes[at + 2] = fill & std::byte{0x0f};
+            break;
           case DType::kQ3_K:
             restore(108);
             break;

@@ -41,6 +41,13 @@ const std::map<DType, std::array<uint64_t, 2>> kDigests = {
     {DType::kQ4_K, {0x06a147681d6504e5, 0x0b4ee39d568c8588}},
     {DType::kQ5_K, {0x70ba6c70d8169fa2, 0x990fb05f55c877a6}},
     {DType::kQ6_K, {0x8234e42ffb96c0db, 0x4b865a26d9b201e3}},
+    {DType::kI4_64, {0x55969c4aebdbd255, 0x89504482927cc4c1}},
+    {DType::kI4_128, {0x97aa36e1222b8985, 0x417fdd0b7b98c7d9}},
+    {DType::kI4Z_32, {0x5017e569e3ac9b23, 0x2319d7fb44e80f83}},
+    {DType::kI4Z_64, {0x42f250acf3650478, 0xafcedc9365542f3e}},
+    {DType::kI4Z_128, {0x7db6cf6ca5055371, 0xe47e8b7bb2f50942}},
+    {DType::kI8_128, {0xa141af42ee32198a, 0xfd687a71d90b95d7}},
+    {DType::kI8Row, {0x743ab9d3da65809f, 0xfdff07e4db5382fd}},
 };
 
 // Random bytes: as good as any weights, and the same with every standard library.
@@ -111,7 +118,7 @@ TEST(PackedLayout, EveryPackedMatrixIsOneThatCanBePacked) {
       other.bytes -= 64;
       EXPECT_FALSE(kernels->can_be_packed(other));
       other = packed;
-      other.out += 16;
+      other.out += 64;
       EXPECT_FALSE(kernels->can_be_packed(other));
       other = packed;
       other.layout = 1000;

@@ -79,6 +79,51 @@ TEST(Dequantize, AppliesTheScaleOfEveryBlockOf128By128) {
   }
 }
 
+// The definition by hand: the value of each code is written out below.
+TEST(Dequantize, ReadsInt4GroupsWithAndWithoutZeroPoints) {
+  std::vector<uint8_t> symmetric(34, 0x88);
+  symmetric[0] = 0x00;
+  symmetric[1] = 0x38;  // 0.5
+  symmetric[2] = 0xf0;
+  symmetric[33] = 0x19;
+  std::vector<float> got(64);
+  dequantize(DType::kI4_64, reinterpret_cast<const std::byte*>(symmetric.data()), 64, got.data());
+  EXPECT_EQ(got[0], -4.0F);
+  EXPECT_EQ(got[1], 3.5F);
+  EXPECT_EQ(got[2], 0.0F);
+  EXPECT_EQ(got[62], 0.5F);
+  EXPECT_EQ(got[63], -3.5F);
+
+  std::vector<uint8_t> zero_point(67, 0x33);
+  zero_point[0] = 0x00;
+  zero_point[1] = 0xc0;  // -2
+  zero_point[2] = 3;
+  zero_point[66] = 0xf1;
+  got.resize(128);
+  dequantize(DType::kI4Z_128, reinterpret_cast<const std::byte*>(zero_point.data()), 128,
+             got.data());
+  EXPECT_EQ(got[0], 0.0F);
+  EXPECT_EQ(got[126], 4.0F);
+  EXPECT_EQ(got[127], -24.0F);
+}
+
+TEST(Dequantize, AppliesTheScaleOfEachRowOfInt8) {
+  std::vector<int8_t> stored(3 * 64, 100);
+  stored[64] = -128;
+  const std::vector<float> scales = {1.0F, 0.25F, 2.0F};
+  const Tensor matrix{.name = "w",
+                      .dtype = DType::kI8Row,
+                      .shape = {3, 64},
+                      .data = reinterpret_cast<const std::byte*>(stored.data()),
+                      .bytes = 3 * 64,
+                      .block_scales = scales.data()};
+  std::vector<float> got(2 * 64);
+  dequantize_rows(matrix, 1, 2, got.data());
+  EXPECT_EQ(got[0], -32.0F);
+  EXPECT_EQ(got[1], 25.0F);
+  EXPECT_EQ(got[64], 200.0F);
+}
+
 TEST(Half, RoundTripsEveryValueThatAnF16CanHold) {
   for (uint32_t bits = 0; bits < 0x10000; ++bits) {
     const float value = half_to_float(static_cast<uint16_t>(bits));

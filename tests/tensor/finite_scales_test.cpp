@@ -35,7 +35,8 @@ TEST(FiniteScales, AreFoundWhereverABlockKeepsThem) {
       {DType::kQ4_0, {0}},    {DType::kQ4_1, {0, 2}}, {DType::kQ5_0, {0}},
       {DType::kQ5_1, {0, 2}}, {DType::kQ8_0, {0}},    {DType::kQ2_K, {80, 82}},
       {DType::kQ3_K, {108}},  {DType::kQ4_K, {0, 2}}, {DType::kQ5_K, {0, 2}},
-      {DType::kQ6_K, {208}},  {DType::kF16, {0}},
+      {DType::kQ6_K, {208}},  {DType::kF16, {0}},     {DType::kI4_64, {0}},
+      {DType::kI4Z_32, {0}},  {DType::kI8_128, {0}},
   };
   for (const Case& c : cases) {
     for (const size_t offset : c.offsets) {

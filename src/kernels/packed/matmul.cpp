@@ -34,8 +34,9 @@ int variant_for(DType dtype, bool unsigned8) {
   const CodeFormat format = code_format(dtype);
   const int offset = format.bits == 8 && unsigned8 ? 128 : format.offset;
   const float factor = format.minimum || offset == 0 ? 1.0F : static_cast<float>(-offset);
+  const int group = std::min(format.group, 32);
   const auto* found =
-      std::find(kVariants.begin(), kVariants.end(), ActivationVariant{format.group, factor});
+      std::find(kVariants.begin(), kVariants.end(), ActivationVariant{group, factor});
   FATHOM_ASSERT(found != kVariants.end());
   return static_cast<int>(found - kVariants.begin());
 }
@@ -94,9 +95,7 @@ PackedMatrix PackedKernels::pack(const Tensor& matrix) {
   std::byte* data = memory.get();
   pool_.parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
-      std::byte* panel = data + p * layout.bytes;
-      std::fill_n(panel, layout.bytes, std::byte{0});
-      pack_panel(layout, matrix, p * layout.width, panel);
+      pack_panel(layout, matrix, p * layout.width, data + p * layout.bytes);
     }
   });
   packed.data = std::shared_ptr<const std::byte>(memory.release(), FreeAligned{});
@@ -294,6 +293,8 @@ void PackedKernels::matmul(std::span<const MatmulJob> jobs) {
   for (Cut& cut : cuts_) {
     const int64_t limit = cut.job->rows <= kStreamedRows ? kStreamedBytes : kResidentBytes;
     cut.panels_each = std::max<int64_t>(1, std::min(limit, fair_share) / cut.layout.bytes);
+    // Several rows take panels two at a time (simd/expanded_matmul.h).
+    if (cut.panels_each > 1 || cut.job->rows > 2) cut.panels_each += cut.panels_each % 2;
     cut.first_tile = tiles;
     tiles += (cut.panels + cut.panels_each - 1) / cut.panels_each * cut.row_chunks;
   }

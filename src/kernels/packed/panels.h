@@ -13,6 +13,8 @@
 //   K types: F16 d of each 256 elements, F16 dmin (Q2_K, Q4_K, Q5_K), then a byte for the scale of
 //   each group (16 elements in Q2_K, Q3_K, Q6_K, otherwise 32); Q4_K and Q5_K: a byte for its
 //   minimum. Q2_K's byte holds scale | minimum << 4, as stored.
+//   I4 and I8 groups: F16 scale of each group, then, if it has one, a byte for its zero point
+//   I8_ROW: F32 scale of each row
 // Floats, width = two float vectors: [in][width] elements as stored; BF16 as dwords of rows
 // l (low half) and l + width / 2 (high half); FP8 codes, then one F32 scale for each 128 of K.
 // Rows beyond the matrix are zero. All sections start at multiples of 32 bytes.
@@ -34,9 +36,11 @@ inline constexpr uint32_t kPackedLayoutVersion = 1;
 struct CodeFormat {
   int bits = 0;    // of a code
   int offset = 0;  // subtracted from a code
-  int group = 32;  // elements that share a scale
+  int group = 32;  // elements that share a scale, unless the row does
   bool minimum = false;
   bool super_blocks = false;  // a K type
+  bool zero_point = false;    // the minimum is -scale * a byte
+  bool row_scale = false;
 };
 bool has_codes(DType dtype);  // false: a float format
 CodeFormat code_format(DType dtype);
@@ -52,7 +56,7 @@ struct PanelLayout {
   PanelLayout(DType dtype, int64_t in, int lanes, bool unsigned8);
 };
 
-// Fills one panel (zeroed before) with rows [row, row + width) of the matrix, fewer at its end.
+// Fills one panel with rows [row, row + width) of the matrix, fewer at its end.
 void pack_panel(const PanelLayout& layout, const Tensor& matrix, int64_t row, std::byte* panel);
 
 // Decodes one row of a panel to out[in]: exactly what dequantize_rows gives.

@@ -8,19 +8,30 @@
 
 namespace fathom::FATHOM_SIMD_NAMESPACE {
 
-template <int kBitsOf, int kGroupOf, bool kMinimumOf, bool kSuperOf, bool kSignedScaleOf = false>
+// Where the scales of a type are.
+enum class Scaling {
+  kGroup,        // an F16 for each group of 32, 64 or 128, and an F16 minimum if it has one
+  kZeroPoint,    // an F16 and a byte, the zero point, for each group
+  kSuper,        // K types: an F16 for each 256 and a byte for each group
+  kSuperSigned,  // and the bytes are signed
+  kRow,          // an F32 for each row
+};
+
+template <int kBitsOf, int kGroupOf, bool kMinimumOf, Scaling kScalingOf>
 struct Codes {
   static constexpr int kBits = kBitsOf;
-  static constexpr int kGroup = kGroupOf;
-  static constexpr bool kMinimum = kMinimumOf;
-  static constexpr bool kSuper = kSuperOf;
-  static constexpr bool kSignedScale = kSignedScaleOf;
+  static constexpr int kGroup = kGroupOf;       // elements that share a scale
+  static constexpr bool kMinimum = kMinimumOf;  // something is added to the scaled codes
+  static constexpr Scaling kScaling = kScalingOf;
+  static constexpr bool kSuper = kScaling == Scaling::kSuper || kScaling == Scaling::kSuperSigned;
+  static constexpr int kDot = kGroup < 32 ? kGroup : 32;  // elements of one integer sum
   // Without a minimum a type has an offset, folded into the activations' sums; signed bytes alone
   // have neither.
   static constexpr bool kShift = !kMinimum && (kBits != 8 || kUnsigned8);
   static constexpr int kVectors = kBits == 8 ? 8 : kBits;  // of a block; bits times 8 to a vector
-  static constexpr int kBlocksEach = kSuper ? 8 : 1;       // blocks that share d
-  static constexpr int kGroups = 32 / kGroup;              // of a block
+  // Blocks that share d.
+  static constexpr int kBlocksEach = kSuper ? 8 : kGroup > 32 ? kGroup / 32 : 1;
+  static constexpr int kGroups = 32 / kDot;  // of a block
 };
 
 // Undoes the bit planes of one block.
@@ -74,61 +85,94 @@ inline void unpack(const std::byte* block, I (&w)[8]) {
   }
 }
 
-// Where the scales of a panel are, and those of the current block.
+// Where the scales of a panel are, and those of the current block. next_shared() comes before the
+// first of every kBlocksEach blocks, next_block() before each.
 template <class Format>
 struct Scales {
+  static constexpr bool kHasBytes = Format::kSuper || Format::kScaling == Scaling::kZeroPoint;
   const std::byte* d;
   const std::byte* m;
-  const std::byte* bytes;
+  const std::byte* bytes;  // scales of K types, or zero points
   const std::byte* minimum_bytes;
   F super_d = zero();
   F super_m = zero();
   F scale[Format::kGroups];
-  F minimum[Format::kGroups];  // positive: added
+  F minimum[Format::kGroups];  // added to the scaled codes
 
   Scales(const std::byte* start, int64_t in) {
+    constexpr bool kHasHalfMinimum = Format::kMinimum && Format::kScaling != Scaling::kZeroPoint;
     const int64_t d_bytes = in / (32 * Format::kBlocksEach) * kLanes * 2;
     d = start;
     m = d + d_bytes;
-    bytes = Format::kMinimum ? m + d_bytes : m;
+    bytes = kHasHalfMinimum ? m + d_bytes : m;
     minimum_bytes = bytes + in / Format::kGroup * kLanes;
+    FATHOM_UNROLL
+    for (int g = 0; g < Format::kGroups; ++g) scale[g] = minimum[g] = zero();
   }
 
-  void next_super() {
-    super_d = load_half(d);
-    d += 2 * kLanes;
-    if constexpr (Format::kMinimum) {
-      super_m = sub(zero(), load_half(m));
-      m += 2 * kLanes;
+  // Fetches what the next `blocks` blocks will load.
+  void prefetch_blocks(int blocks) const {
+    if constexpr (Format::kScaling == Scaling::kRow) return;
+    const int d_bytes = blocks / Format::kBlocksEach * kLanes * 2;
+    const int group_bytes = blocks * 32 / Format::kGroup * kLanes;
+    for (int at = 0; at < d_bytes; at += 64) prefetch(d + at);
+    if constexpr (Format::kMinimum && Format::kScaling != Scaling::kZeroPoint) {
+      for (int at = 0; at < d_bytes; at += 64) prefetch(m + at);
+    }
+    if constexpr (kHasBytes) {
+      for (int at = 0; at < group_bytes; at += 64) prefetch(bytes + at);
+    }
+    if constexpr (Format::kSuper && Format::kMinimum && Format::kGroup == 32) {
+      for (int at = 0; at < group_bytes; at += 64) prefetch(minimum_bytes + at);
+    }
+  }
+
+  void next_shared() {
+    if constexpr (Format::kSuper) {
+      super_d = load_half(d);
+      d += 2 * kLanes;
+      if constexpr (Format::kMinimum) {
+        super_m = sub(zero(), load_half(m));
+        m += 2 * kLanes;
+      }
+    } else if constexpr (Format::kScaling == Scaling::kRow) {
+      scale[0] = load(reinterpret_cast<const float*>(d));
+    } else {
+      scale[0] = load_half(d);
+      d += 2 * kLanes;
+      if constexpr (Format::kScaling == Scaling::kZeroPoint) {
+        minimum[0] = sub(zero(), mul(scale[0], load_u8(bytes)));
+        bytes += kLanes;
+      } else if constexpr (Format::kMinimum) {
+        minimum[0] = load_half(m);
+        m += 2 * kLanes;
+      }
     }
   }
 
   void next_block() {
-    if constexpr (!Format::kSuper) {
-      scale[0] = load_half(d);
-      d += 2 * kLanes;
+    if constexpr (Format::kSuper) {
+      FATHOM_UNROLL
+      for (int g = 0; g < Format::kGroups; ++g) next_group(g);
+    }
+  }
+
+ private:
+  void next_group(int g) {
+    if constexpr (Format::kMinimum && Format::kGroup == 16) {
+      F low, high;
+      load_nibbles(bytes, low, high);
+      scale[g] = mul(super_d, low);
+      minimum[g] = mul(super_m, high);
+    } else {
+      constexpr bool kSigned = Format::kScaling == Scaling::kSuperSigned;
+      scale[g] = mul(super_d, kSigned ? load_s8(bytes) : load_u8(bytes));
       if constexpr (Format::kMinimum) {
-        minimum[0] = load_half(m);
-        m += 2 * kLanes;
+        minimum[g] = mul(super_m, load_u8(minimum_bytes));
+        minimum_bytes += kLanes;
       }
-      return;
     }
-    FATHOM_UNROLL
-    for (int g = 0; g < Format::kGroups; ++g) {
-      if constexpr (Format::kMinimum && Format::kGroup == 16) {
-        F low, high;
-        load_nibbles(bytes, low, high);
-        scale[g] = mul(super_d, low);
-        minimum[g] = mul(super_m, high);
-      } else {
-        scale[g] = mul(super_d, Format::kSignedScale ? load_s8(bytes) : load_u8(bytes));
-        if constexpr (Format::kMinimum) {
-          minimum[g] = mul(super_m, load_u8(minimum_bytes));
-          minimum_bytes += kLanes;
-        }
-      }
-      bytes += kLanes;
-    }
+    bytes += kLanes;
   }
 };
 
@@ -140,7 +184,7 @@ inline F group_dot(const I (&w)[8], const std::byte* x) {
   dot.template step<1>(w[kFirst + 1], broadcast4(x + 4 * kFirst + 4));
   dot.template step<2>(w[kFirst + 2], broadcast4(x + 4 * kFirst + 8));
   dot.template step<3>(w[kFirst + 3], broadcast4(x + 4 * kFirst + 12));
-  if constexpr (Format::kGroup == 32) {
+  if constexpr (Format::kDot == 32) {
     dot.template step<4>(w[4], broadcast4(x + 16));
     dot.template step<5>(w[5], broadcast4(x + 20));
     dot.template step<6>(w[6], broadcast4(x + 24));
@@ -195,7 +239,7 @@ void multiply_codes(const MatmulTile& tile, int64_t row) {
     int64_t code_at = 0;
     int64_t entry_at = tile.section;
     while (code_at < tile.in) {
-      if constexpr (Format::kSuper) scales.next_super();
+      scales.next_shared();
       for (int b = 0; b < Format::kBlocksEach; ++b) {
         I w[8];
         unpack<Format>(panel, w);
@@ -236,11 +280,16 @@ void matmul_codes(const MatmulTile& tile) {
       row += 4;
     }
   }
-  if (row + 2 <= tile.rows) {
-    multiply_codes<Format, 2>(tile, row);
-    row += 2;
+  switch (tile.rows - row) {
+    case 3:
+      return multiply_codes<Format, 3>(tile, row);
+    case 2:
+      return multiply_codes<Format, 2>(tile, row);
+    case 1:
+      return multiply_codes<Format, 1>(tile, row);
+    default:
+      return;
   }
-  if (row < tile.rows) multiply_codes<Format, 1>(tile, row);
 }
 
 inline void quantize_row(const float* x, int64_t in, std::byte* record,

@@ -25,9 +25,7 @@ inline void expand(const std::byte* codes, Scales<Format>& scales, int blocks, i
                    Stretch<Format>& to) {
   constexpr int kBlockBytes = Format::kVectors * 4 * kLanes;
   for (int b = 0; b < blocks; ++b) {
-    if constexpr (Format::kSuper) {
-      if (b % Format::kBlocksEach == 0) scales.next_super();
-    }
+    if (b % Format::kBlocksEach == 0) scales.next_shared();
     I w[8];
     unpack<Format>(codes + b * kBlockBytes, w);
     RowDots<Format, 1>::arrange(w);
@@ -69,11 +67,19 @@ template <class Format, int kRows, int kGroup>
   }
 }
 
+// What the next stretch will need, fetched a little with each block, so that no burst of misses
+// holds up the loads of this one.
+struct Ahead {
+  const std::byte* codes[kPair];
+  int64_t step;          // bytes of codes for each block
+  const void* const* x;  // the next group's rows, as many as this group's
+};
+
 // Adds a stretch's products to the sums of kRows rows.
 template <class Format, int kRows>
 [[gnu::noinline]] void add_stretch(const Stretch<Format>& stretch, int blocks,
                                    const void* const* rows, int64_t code_at, int64_t entry_at,
-                                   float (*sums)[kPair][kLanes]) {
+                                   float (*sums)[kPair][kLanes], Ahead ahead) {
   constexpr int kEntryBytes = Format::kGroup == 16 ? 16 : 8;
   const std::byte* x[kRows];
   F acc[kRows][kPair];
@@ -84,6 +90,16 @@ template <class Format, int kRows>
     for (int p = 0; p < kPair; ++p) acc[r][p] = load(sums[r][p]);
   }
   for (int b = 0; b < blocks; ++b) {
+    for (int64_t at = 0; at < ahead.step; at += 64) {
+      prefetch(ahead.codes[0] + at);
+      prefetch(ahead.codes[1] + at);
+    }
+    ahead.codes[0] += ahead.step;
+    ahead.codes[1] += ahead.step;
+    // A line of codes serves two blocks: the rows take turns.
+    for (int r = b % 2; r < kRows; r += 2) {
+      prefetch(static_cast<const std::byte*>(ahead.x[r]) + code_at);
+    }
     add_groups<Format, kRows, 0>(stretch, b, x, code_at, entry_at, acc);
     if constexpr (Format::kGroups == 2) {
       add_groups<Format, kRows, 1>(stretch, b, x, code_at, entry_at, acc);
@@ -101,33 +117,17 @@ template <class Format, int kRows>
 template <class Format, int kRows = kWideRows>
 inline void add_stretch_of(int rows, const Stretch<Format>& stretch, int blocks,
                            const void* const* x, int64_t code_at, int64_t entry_at,
-                           float (*sums)[kPair][kLanes]) {
+                           float (*sums)[kPair][kLanes], const Ahead& ahead) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
-      add_stretch_of<Format, kRows - 1>(rows, stretch, blocks, x, code_at, entry_at, sums);
+      add_stretch_of<Format, kRows - 1>(rows, stretch, blocks, x, code_at, entry_at, sums, ahead);
       return;
     }
   }
-  add_stretch<Format, kRows>(stretch, blocks, x, code_at, entry_at, sums);
+  add_stretch<Format, kRows>(stretch, blocks, x, code_at, entry_at, sums, ahead);
 }
 
-// Rows in equal groups of at most kWideRows: a small last group would cost nearly as much as a
-// full one.
-struct RowGroups {
-  int64_t rows;
-  int64_t count;
-  explicit RowGroups(int64_t rows_of) : rows(rows_of), count((rows + kWideRows - 1) / kWideRows) {}
-  int64_t begin(int64_t group) const { return rows * group / count; }
-};
-
-// Part `part` of `parts` of the bytes from `from` on.
-inline void prefetch_part(const std::byte* from, int64_t bytes, int64_t part, int64_t parts) {
-  const int64_t lines = (bytes + 63) / 64;
-  const int64_t end = lines * (part + 1) / parts;
-  for (int64_t line = lines * part / parts; line < end; ++line) prefetch(from + line * 64);
-}
-
-// tile.rows <= kWideTile. While the rows work on one stretch, the next is fetched from memory.
+// tile.rows <= kWideTile.
 template <class Format>
 void matmul_expanded(const MatmulTile& tile) {
   constexpr int kBlockBytes = Format::kVectors * 4 * kLanes;
@@ -135,7 +135,10 @@ void matmul_expanded(const MatmulTile& tile) {
   Stretch<Format> stretch;
   alignas(64) float sums[kWideTile][kPair][kLanes];
   const int64_t blocks = tile.in / 32;
-  const RowGroups groups(tile.rows);
+  // Rows in equal groups of at most kWideRows: a small last group would cost nearly as much as a
+  // full one.
+  const int64_t groups = (tile.rows + kWideRows - 1) / kWideRows;
+  const int64_t share = kStretchBlocks * kBlockBytes / groups;  // of the next stretch, per panel
   for (int64_t p = 0; p < tile.panel_count; p += kPair) {
     const std::byte* panel = tile.panels + p * tile.panel_bytes;
     // An odd last panel is paired with itself, and that result is not stored.
@@ -152,18 +155,28 @@ void matmul_expanded(const MatmulTile& tile) {
       expand(panel + b * kBlockBytes, scales, count, 0, stretch);
       expand(other + b * kBlockBytes, other_scales, count, 1, stretch);
       const int64_t entry_at = tile.section + b * kEntryBytes;
+      // After the last stretch come the next two panels.
       const bool last = b + kStretchBlocks >= blocks;
-      // After a panel's codes come its scales, then the next panels.
-      const int64_t ahead = last ? kPair * tile.panel_bytes : (b + kStretchBlocks) * kBlockBytes;
-      for (int64_t g = 0; g < groups.count; ++g) {
-        const int64_t row = groups.begin(g);
-        const auto rows = static_cast<int>(groups.begin(g + 1) - row);
-        prefetch_part(panel + ahead, kStretchBlocks * kBlockBytes, g, groups.count);
-        prefetch_part(other + ahead, kStretchBlocks * kBlockBytes, g, groups.count);
+      const int64_t next = last ? kPair * tile.panel_bytes : (b + kStretchBlocks) * kBlockBytes;
+      if (last) {
+        Scales<Format>(panel + next + tile.scale_offset, tile.in).prefetch_blocks(kStretchBlocks);
+        Scales<Format>(other + next + tile.scale_offset, tile.in).prefetch_blocks(kStretchBlocks);
+      } else {
+        scales.prefetch_blocks(kStretchBlocks);
+        other_scales.prefetch_blocks(kStretchBlocks);
+      }
+      for (int64_t g = 0; g < groups; ++g) {
+        const int64_t row = tile.rows * g / groups;
+        const auto rows = static_cast<int>(tile.rows * (g + 1) / groups - row);
         if (last) {
           for (int r = 0; r < rows; ++r) prefetch(tile.y[row + r] + p * kLanes);
         }
-        add_stretch_of<Format>(rows, stretch, count, tile.x + row, b * 32, entry_at, sums + row);
+        const int64_t next_row = row + 2 * rows <= tile.rows ? row + rows : row;
+        const Ahead ahead = {{panel + next + g * share, other + next + g * share},
+                             (share + count - 1) / count,
+                             tile.x + next_row};
+        add_stretch_of<Format>(rows, stretch, count, tile.x + row, b * 32, entry_at, sums + row,
+                               ahead);
       }
     }
     for (int64_t r = 0; r < tile.rows; ++r) {

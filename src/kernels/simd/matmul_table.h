@@ -8,17 +8,23 @@
 
 namespace fathom::FATHOM_SIMD_NAMESPACE {
 
-//                        bits group minimum super signed
-using Q4_0Codes = Codes<4, 32, false, false>;
-using Q4_1Codes = Codes<4, 32, true, false>;
-using Q5_0Codes = Codes<5, 32, false, false>;
-using Q5_1Codes = Codes<5, 32, true, false>;
-using Q8_0Codes = Codes<8, 32, false, false>;
-using Q2KCodes = Codes<2, 16, true, true>;
-using Q3KCodes = Codes<3, 16, false, true, true>;
-using Q4KCodes = Codes<4, 32, true, true>;
-using Q5KCodes = Codes<5, 32, true, true>;
-using Q6KCodes = Codes<6, 16, false, true, true>;
+//                      bits group minimum
+using Q4_0Codes = Codes<4, 32, false, Scaling::kGroup>;
+using Q4_1Codes = Codes<4, 32, true, Scaling::kGroup>;
+using Q5_0Codes = Codes<5, 32, false, Scaling::kGroup>;
+using Q5_1Codes = Codes<5, 32, true, Scaling::kGroup>;
+using Q8_0Codes = Codes<8, 32, false, Scaling::kGroup>;
+using Q2KCodes = Codes<2, 16, true, Scaling::kSuper>;
+using Q3KCodes = Codes<3, 16, false, Scaling::kSuperSigned>;
+using Q4KCodes = Codes<4, 32, true, Scaling::kSuper>;
+using Q5KCodes = Codes<5, 32, true, Scaling::kSuper>;
+using Q6KCodes = Codes<6, 16, false, Scaling::kSuperSigned>;
+template <int kGroup>
+using Int4Codes = Codes<4, kGroup, false, Scaling::kGroup>;
+template <int kGroup>
+using Int4ZeroCodes = Codes<4, kGroup, true, Scaling::kZeroPoint>;
+using Int8Codes = Codes<8, 128, false, Scaling::kGroup>;
+using Int8RowCodes = Codes<8, 32, false, Scaling::kRow>;
 
 // Unpacking to a buffer pays from about this many rows.
 inline constexpr int64_t kExpandFrom = 4;
@@ -61,6 +67,20 @@ inline void matmul(int dtype, const MatmulTile& tile) {
       return matmul_codes_of<Q5KCodes>(tile);
     case DType::kQ6_K:
       return matmul_codes_of<Q6KCodes>(tile);
+    case DType::kI4_64:
+      return matmul_codes_of<Int4Codes<64>>(tile);
+    case DType::kI4_128:
+      return matmul_codes_of<Int4Codes<128>>(tile);
+    case DType::kI4Z_32:
+      return matmul_codes_of<Int4ZeroCodes<32>>(tile);
+    case DType::kI4Z_64:
+      return matmul_codes_of<Int4ZeroCodes<64>>(tile);
+    case DType::kI4Z_128:
+      return matmul_codes_of<Int4ZeroCodes<128>>(tile);
+    case DType::kI8_128:
+      return matmul_codes_of<Int8Codes>(tile);
+    case DType::kI8Row:
+      return matmul_codes_of<Int8RowCodes>(tile);
     default:
       return;  // pack() accepts no other type
   }
