@@ -35,6 +35,7 @@ inline constexpr int64_t kDefaultPackedCacheBytes = int64_t{50} * 1000 * 1000 * 
 struct LoadOptions {
   int threads = 0;  // 0: one for each core this process may use
   KernelSet kernels = KernelSet::kAuto;
+  bool mtp = false;  // also load the multi-token prediction layer, for Speculation::Method::kMtp
   // Called now and then while weights are prepared, with a fraction in [0, 1]. May be empty.
   std::function<void(double fraction)> on_progress;
 
@@ -99,6 +100,9 @@ struct Answer {
   int64_t cached_tokens = 0;       // of the prompt, found in the session's cache
   double time_to_first_token = 0;  // seconds, from the call to the first sampled token
   double decode_seconds = 0;       // from the first token to the last
+  // With speculation: tokens that were guessed, and of those the ones the model agreed with.
+  int64_t drafted_tokens = 0;
+  int64_t accepted_tokens = 0;
 };
 
 // Called for every piece, on the thread that called; returning false ends the answer. Now and then
@@ -131,6 +135,25 @@ class FATHOM_API Model {
   std::shared_ptr<Impl> impl_;
 };
 
+// Speculative decoding: the next tokens are guessed cheaply, and the model checks all guesses in
+// one step. Answers are drawn exactly as without it; only their speed differs. It measures itself,
+// and guesses fewer tokens or none while that does not pay.
+//
+// With kLookup, and with every method at temperature 0, even the text of a seed is the same as
+// without. With the others at higher temperatures the text is as likely, but drawn with other
+// random numbers, which depend on how many tokens were guessed.
+struct Speculation {
+  enum class Method {
+    kOff,
+    kLookup,      // what followed the last tokens where they stood before, in prompt or answer
+    kMtp,         // what the model's own multi-token prediction layer says (DeepSeek-V3)
+    kDraftModel,  // what `draft` would say
+  };
+  Method method = Method::kOff;
+  std::optional<Model> draft = {};  // a smaller model of the same vocabulary
+  int64_t draft_tokens = 0;         // most to guess at a time, 1 to 16; 0: the method's own number
+};
+
 class FATHOM_API Session {
  public:
   // context: the most tokens of prompt and answer together; 0: what the model was made for, at most
@@ -156,8 +179,11 @@ class FATHOM_API Session {
   // The same, handed over as they come, for texts whose logits are too many to keep: first is the
   // position whose row comes first (all before it are only read). A row is valid during its call.
   using OnLogits = std::function<void(int64_t position, const float* row)>;
-  Status each_logits(const std::vector<int32_t>& tokens, int64_t first,
-                           const OnLogits& on_logits);
+  Status each_logits(const std::vector<int32_t>& tokens, int64_t first, const OnLogits& on_logits);
+
+  // How the answers from now on are sped up. Fails, and changes nothing, where the model or the
+  // draft model do not allow it.
+  Status speculate(const Speculation& speculation);
 
   int64_t context() const;
 

@@ -130,6 +130,7 @@ class TensorChecker {
       FATHOM_CHECK(in_layer("enorm.weight", {c_.hidden_size}));
       FATHOM_CHECK(in_layer("hnorm.weight", {c_.hidden_size}));
       FATHOM_CHECK(in_layer("eh_proj.weight", {c_.hidden_size, 2 * c_.hidden_size}));
+      FATHOM_CHECK(in_layer("shared_head.norm.weight", {c_.hidden_size}));
     }
     return {};
   }

@@ -47,6 +47,8 @@ std::string json_text(const AnswerReport& report, int indent) {
       {"prompt_tokens", answer.prompt_tokens},
       {"cached_tokens", answer.cached_tokens},
       {"answer_tokens", answer.tokens.size()},
+      {"drafted_tokens", answer.drafted_tokens},
+      {"accepted_tokens", answer.accepted_tokens},
       {"seed", report.seed},
       {"timings",
        {{"load_seconds", report.load_seconds},
@@ -78,6 +80,12 @@ std::string stats_line(const Answer& answer) {
   if (const auto speed = prefill_speed(answer)) line += fmt::format(" at {:.1f} tokens/s", *speed);
   line += fmt::format(", answer {} tokens", answer.tokens.size());
   if (const auto speed = decode_speed(answer)) line += fmt::format(" at {:.1f} tokens/s", *speed);
+  if (answer.drafted_tokens > 0) {
+    line += fmt::format(" (accepted {:.0f}% of {} drafted)",
+                        100.0 * static_cast<double>(answer.accepted_tokens) /
+                            static_cast<double>(answer.drafted_tokens),
+                        answer.drafted_tokens);
+  }
   return line + fmt::format(", peak memory {}\n", format_bytes(peak_memory_bytes()));
 }
 

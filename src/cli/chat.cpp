@@ -32,6 +32,7 @@ class Chat {
         generate_(generate_options(flags, model.recommended_sampling())),
         interactive_(is_terminal(Stream::kInput)) {}
 
+  Status speculate(const Speculation& speculation) { return session_.speculate(speculation); }
   Result<int> loop();
 
  private:
@@ -168,9 +169,12 @@ Result<Chat::Next> Chat::answer(const std::string* line) {
 Result<int> chat(const GenerateFlags& flags) {
   FATHOM_CHECK(validate(flags));
   const auto start = std::chrono::steady_clock::now();
-  FATHOM_TRY(const Model model, load_model(flags.model));
+  FATHOM_TRY(const Model model, load_model(model_options(flags)));
+  FATHOM_TRY(const Speculation speculate, speculation(flags));
   const std::chrono::duration<double> load_time = std::chrono::steady_clock::now() - start;
-  return Chat(flags, model, load_time.count()).loop();
+  Chat chat(flags, model, load_time.count());
+  FATHOM_CHECK(chat.speculate(speculate));
+  return chat.loop();
 }
 
 }  // namespace

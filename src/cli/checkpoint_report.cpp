@@ -73,8 +73,8 @@ std::string CheckpointReport::text(bool with_tensors) const {
   out += row("attention", attention_text(config));
   if (config.is_moe()) out += row("experts", experts_text(config.moe));
   if (config.mtp_layers > 0) {
-    out += row("MTP layers",
-               fmt::format("{} (for predicting further tokens; not run)", config.mtp_layers));
+    out += row("MTP layers", fmt::format("{} (for predicting further tokens: --speculate mtp)",
+                                         config.mtp_layers));
   }
   out += row("vocabulary", fmt::format("{} tokens", config.vocab_size));
   std::string context = fmt::format("{} tokens", config.context);

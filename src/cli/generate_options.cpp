@@ -4,8 +4,31 @@
 #include <random>
 
 #include "engine/sampler.h"
+#include "engine/speculation/draft_policy.h"
 
 namespace fathom::cli {
+namespace {
+
+bool names_draft_model(const GenerateFlags& flags) {
+  return flags.speculate != "off" && flags.speculate != "lookup" && flags.speculate != "mtp";
+}
+
+Status validate_speculation(const GenerateFlags& flags) {
+  if (flags.speculate.empty()) {
+    return usage_error("--speculate is empty; it must be off, lookup, mtp, or a draft model.");
+  }
+  if (!flags.draft_tokens) return {};
+  if (flags.speculate == "off") {
+    return usage_error("--draft-tokens needs --speculate lookup, mtp, or a draft model.");
+  }
+  if (*flags.draft_tokens < 1 || *flags.draft_tokens > DraftPolicy::kMostTokens) {
+    return usage_error("--draft-tokens is {}; it must be 1 to {}.", *flags.draft_tokens,
+                       DraftPolicy::kMostTokens);
+  }
+  return {};
+}
+
+}  // namespace
 
 void add_generate_options(CLI::App& command, GenerateFlags& flags) {
   add_model_option(command, flags.model);
@@ -54,6 +77,17 @@ void add_generate_options(CLI::App& command, GenerateFlags& flags) {
   command.add_option("--max-tokens", flags.max_tokens, "end the answer after N tokens")
       ->type_name("N");
 
+  command
+      .add_option("--speculate", flags.speculate,
+                  "guess tokens and check several in one step, which changes speed alone: lookup: "
+                  "from what was said before; mtp: by DeepSeek-V3's own layer for it; or by a "
+                  "smaller model of the same vocabulary")
+      ->type_name("off|lookup|mtp|MODEL");
+  command
+      .add_option("--draft-tokens", flags.draft_tokens,
+                  "guess at most N tokens at a time; fewer where that is faster")
+      ->type_name("N");
+
   add_context_option(command, flags.model);
   add_compute_options(command, flags.model);
   add_packed_cache_options(command, flags.model);
@@ -75,6 +109,7 @@ Status validate(const GenerateFlags& flags) {
   if (flags.raw && !flags.system.empty()) {
     return usage_error("--system needs the chat template. Leave out --raw or --system.");
   }
+  FATHOM_CHECK(validate_speculation(flags));
   Status sampling = fathom::validate(generate_options(flags, {}).sampling);
   if (!sampling) sampling.error().message = fmt::format("--{}.", sampling.error().message);
   return sampling;
@@ -95,6 +130,28 @@ GenerateOptions generate_options(const GenerateFlags& flags, const SamplingOptio
   options.max_tokens = flags.max_tokens.value_or(-1);
   options.stop = flags.stop;
   return options;
+}
+
+ModelOptions model_options(const GenerateFlags& flags) {
+  ModelOptions options = flags.model;
+  options.mtp = flags.speculate == "mtp";
+  return options;
+}
+
+Result<Speculation> speculation(const GenerateFlags& flags) {
+  Speculation speculation;
+  speculation.draft_tokens = flags.draft_tokens.value_or(0);
+  if (flags.speculate == "lookup") {
+    speculation.method = Speculation::Method::kLookup;
+  } else if (flags.speculate == "mtp") {
+    speculation.method = Speculation::Method::kMtp;
+  } else if (names_draft_model(flags)) {
+    speculation.method = Speculation::Method::kDraftModel;
+    ModelOptions draft = flags.model;
+    draft.model = flags.speculate;
+    FATHOM_TRY(speculation.draft, load_model(draft));
+  }
+  return speculation;
 }
 
 }  // namespace fathom::cli

@@ -26,6 +26,9 @@ struct GenerateFlags {
   std::optional<uint64_t> seed;
   std::vector<std::string> stop;
   std::optional<int64_t> max_tokens;
+  std::string speculate =
+      "off";  // or "lookup", "mtp", or a draft model as ModelOptions::model names one
+  std::optional<int64_t> draft_tokens;
 
   std::string system;
   bool raw = false;
@@ -41,5 +44,11 @@ Status validate(const GenerateFlags& flags);
 
 // What to ask of the engine. The seed is always set, so that it can be reported.
 GenerateOptions generate_options(const GenerateFlags& flags, const SamplingOptions& recommended);
+
+// What load_model() needs: flags.model, with what --speculate wants of it.
+ModelOptions model_options(const GenerateFlags& flags);
+
+// What --speculate asks for; loads the draft model where it names one.
+Result<Speculation> speculation(const GenerateFlags& flags);
 
 }  // namespace fathom::cli

@@ -92,6 +92,7 @@ Result<Model> load_model(const ModelOptions& options) {
   FATHOM_CHECK(validate(options));
   LoadOptions load;
   load.threads = options.threads;
+  load.mtp = options.mtp;
   FATHOM_TRY(load.kernels, kernel_set(options));
   FATHOM_TRY(const auto path, find_model(options));
   WorkProgress progress("Loading the model");

@@ -19,6 +19,7 @@ struct ModelOptions {
   std::string kernels = "auto";  // or "reference"
   int threads = 0;               // 0: one for each core
   int64_t context = 0;           // 0: the model's own
+  bool mtp = false;              // also load the layer for multi-token prediction
   bool no_packed_cache = false;
   double packed_cache_gigabytes = static_cast<double>(kDefaultPackedCacheBytes) / 1e9;
 };

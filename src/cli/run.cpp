@@ -40,9 +40,11 @@ Result<int> run(const RunOptions& options) {
   FATHOM_TRY(const std::string prompt, read_prompt(options));
 
   const auto start = std::chrono::steady_clock::now();
-  FATHOM_TRY(const Model model, load_model(flags.model));
+  FATHOM_TRY(const Model model, load_model(model_options(flags)));
+  FATHOM_TRY(const Speculation speculate, speculation(flags));
   const std::chrono::duration<double> load_time = std::chrono::steady_clock::now() - start;
   Session session(model, flags.model.context);
+  FATHOM_CHECK(session.speculate(speculate));
   const GenerateOptions generate = generate_options(flags, model.recommended_sampling());
 
   const InterruptScope interrupt;

@@ -69,6 +69,7 @@ Result<std::shared_ptr<Engine>> Engine::load(const std::filesystem::path& path,
       options.kernels == KernelSet::kReference ? KernelChoice::kReference : KernelChoice::kAuto;
   engine->kernels = Kernels::make(choice, options.threads);
   ModelLoadOptions load_options;
+  load_options.mtp = options.mtp;
   load_options.on_progress = options.on_progress;
   if (!options.packed_cache.empty()) {
     PackedCacheOptions cache;

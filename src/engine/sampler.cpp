@@ -103,22 +103,47 @@ bool Sampler::penalties_matter() const {
 }
 
 int32_t Sampler::sample(std::span<const float> logits) {
+  choose_candidates(logits);
+  const int32_t token = options_.temperature == 0.0F ? candidates_.front().token : draw();
+  say(token);
+  return token;
+}
+
+std::span<const TokenProbability> Sampler::distribution(std::span<const float> logits) {
+  choose_candidates(logits);
+  double total = 0;
+  for (const Candidate& candidate : candidates_) total += candidate.weight;
+  distribution_.clear();
+  for (const Candidate& candidate : candidates_) {
+    distribution_.push_back({candidate.token, candidate.weight / total});
+  }
+  return distribution_;
+}
+
+double Sampler::uniform() {
+  return fathom::uniform(random_);
+}
+
+void Sampler::say(int32_t token) {
+  if (penalties_matter()) see(token, true);
+}
+
+// Fills candidates_ with the tokens that may be drawn and their weights.
+void Sampler::choose_candidates(std::span<const float> logits) {
   FATHOM_ASSERT(!logits.empty());
   if (penalties_matter()) {
     prepare(logits.size());
     logits = penalize(logits);
   }
-  int32_t token = 0;
   if (options_.temperature == 0.0F) {
-    token = most_likely(logits);
-  } else {
-    select_candidates(logits);
-    weigh_candidates();
-    cut_candidates();
-    token = draw();
+    const int32_t best = most_likely(logits);
+    candidates_.assign(1, {best, logits[static_cast<size_t>(best)], 1.0});
+    return;
   }
-  if (penalties_matter()) see(token, true);
-  return token;
+  select_candidates(logits);
+  weigh_candidates();
+  cut_candidates();
+  if (candidates_.empty()) candidates_.assign(1, {0, kNever, 1.0});
 }
 
 void Sampler::prepare(size_t vocab) {
@@ -278,10 +303,9 @@ void Sampler::cut_candidates() {
 }
 
 int32_t Sampler::draw() {
-  if (candidates_.empty()) return 0;
   double total = 0;
   for (const auto& candidate : candidates_) total += candidate.weight;
-  const double target = uniform(random_) * total;
+  const double target = uniform() * total;
   double weight = 0;
   for (const auto& candidate : candidates_) {
     weight += candidate.weight;

@@ -19,6 +19,11 @@ namespace fathom {
 // Rejects what makes no sense (negative temperature, top_p outside (0, 1], NaN), naming the option.
 Status validate(const SamplingOptions& options);
 
+struct TokenProbability {
+  int32_t token;
+  double probability;
+};
+
 class Sampler {
  public:
   // options must be valid. prompt: what repeat_penalty counts as seen beside the answer.
@@ -26,6 +31,13 @@ class Sampler {
 
   // Draws one token from logits[vocab]; the logits are not changed. The token counts as said.
   int32_t sample(std::span<const float> logits);
+
+  // The parts of sample(), for those who draw in another way (engine/speculation).
+  // What the next token is drawn from: each token that may be drawn, once; the sum is 1. Nothing
+  // counts as said. Valid until the next call.
+  std::span<const TokenProbability> distribution(std::span<const float> logits);
+  double uniform();         // [0, 1), from this sampler's stream
+  void say(int32_t token);  // counts as said
 
   uint64_t seed() const { return seed_; }
 
@@ -45,6 +57,7 @@ class Sampler {
   bool penalties_matter() const;
   void prepare(size_t vocab);
   void see(int32_t token, bool in_answer);
+  void choose_candidates(std::span<const float> logits);
   std::span<const float> penalize(std::span<const float> logits);
   void select_candidates(std::span<const float> logits);
   void select_from_all(std::span<const float> logits);
@@ -65,6 +78,7 @@ class Sampler {
 
   std::vector<float> penalized_;  // [vocab]
   std::vector<Candidate> candidates_;
+  std::vector<TokenProbability> distribution_;
   std::vector<float> weights_;  // [vocab], as candidates' weights
   size_t considered_ = 0;       // tokens before top-p and min-p,
   double total_weight_ = 0;     // and their weight

@@ -1,5 +1,6 @@
-// fathom::Session: one conversation with a model. Prefill in chunks, then one token at a time, both
-// through the same LanguageModel::forward(); what the cache already holds is not computed again.
+// fathom::Session: one conversation with a model. Prefill in chunks, then token by token, or with
+// speculation a few at a time, all through the same LanguageModel::forward(); what the cache
+// already holds is not computed again.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -10,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/kv_cache.h"
 #include "engine/sampler.h"
+#include "engine/speculation/make_speculator.h"
 #include "fathom/fathom.h"
 
 namespace fathom {
@@ -45,13 +47,16 @@ struct Session::Impl {
   int64_t context = 0;
   std::optional<KvCache> cache;  // made with the first tokens
   std::optional<CachedSequence> sequence;
-  Batch batch;  // of one sequence, kept for its memory
+  std::unique_ptr<Speculator> speculator;  // null: no speculation
+  Batch batch;                             // of one sequence, kept for its memory
 
   Status prepare();
   Status check_prompt(std::span<const int32_t> prompt, const GenerateOptions& options) const;
-  Result<std::span<const float>> compute(std::span<const int32_t> tokens,
-                                         BatchSequence::Logits logits);
-  Result<int32_t> next_token(std::span<const int32_t> tokens, Sampler& sampler);
+  Status append(std::span<const int32_t> tokens);
+  Result<std::span<const float>> compute(int64_t position, BatchSequence::Logits logits);
+  Status next_tokens(std::span<const int32_t> tokens, int64_t most, Sampler& sampler,
+                     std::vector<int32_t>& said);
+  Status observe(int64_t position);
   Result<std::span<const int32_t>> prefill(std::span<const int32_t> tokens, AnswerStream& stream);
   Result<Answer> answer(std::span<const int32_t> prompt, const GenerateOptions& options,
                         AnswerStream::Reasoning reasoning, const OnPiece& on_piece);
@@ -69,6 +74,11 @@ Session& Session::operator=(Session&&) noexcept = default;
 
 int64_t Session::context() const {
   return impl_->context;
+}
+
+Status Session::speculate(const Speculation& speculation) {
+  FATHOM_TRY(impl_->speculator, make_speculator(*impl_->engine, speculation, impl_->context));
+  return {};
 }
 
 Status Session::Impl::prepare() {
@@ -93,16 +103,20 @@ Status Session::Impl::check_prompt(std::span<const int32_t> prompt,
   return {};
 }
 
-// Adds tokens (at most max_batch_tokens) to the sequence and computes them. The logits belong to
-// the model: the caller holds engine->compute until it is done with them.
-Result<std::span<const float>> Session::Impl::compute(std::span<const int32_t> tokens,
+Status Session::Impl::append(std::span<const int32_t> tokens) {
+  if (!sequence->append(tokens)) return fail("The context of {} tokens is full.", context);
+  return {};
+}
+
+// Computes the sequence's tokens from `position` on (at most max_batch_tokens). The logits belong
+// to the model: the caller holds engine->compute until it is done with them.
+Result<std::span<const float>> Session::Impl::compute(int64_t position,
                                                       BatchSequence::Logits logits) {
-  const int64_t position = sequence->length();
-  if (!sequence->append(tokens)) {
-    return fail("The context of {} tokens is full.", context);
-  }
-  batch.sequences.assign(
-      1, {.tokens = tokens, .position = position, .pages = sequence->pages(), .logits = logits});
+  batch.sequences.assign(1, {.tokens = sequence->tokens().subspan(static_cast<size_t>(position)),
+                             .position = position,
+                             .pages = sequence->pages(),
+                             .logits = logits,
+                             .hidden_states = speculator && speculator->observes()});
   const auto out = engine->model->forward(batch, cache->pool());
   if (std::any_of(out.begin(), out.end(), [](float x) { return std::isnan(x); })) {
     sequence->truncate(position);
@@ -114,10 +128,36 @@ Result<std::span<const float>> Session::Impl::compute(std::span<const int32_t> t
   return out;
 }
 
-Result<int32_t> Session::Impl::next_token(std::span<const int32_t> tokens, Sampler& sampler) {
+// Computes `tokens`, the rest of the prompt or the last token said, and with it what the speculator
+// guesses. Sets `said` to the tokens that follow: at least one, at most `most`.
+Status Session::Impl::next_tokens(std::span<const int32_t> tokens, int64_t most, Sampler& sampler,
+                                  std::vector<int32_t>& said) {
+  said.clear();
   const std::lock_guard lock(engine->compute);
-  FATHOM_TRY(const std::span<const float> logits, compute(tokens, BatchSequence::Logits::kLast));
-  return sampler.sample(logits);
+  const int64_t position = sequence->length();
+  FATHOM_CHECK(append(tokens));
+  const int64_t known = sequence->length();
+  if (speculator && tokens.size() == 1) {
+    FATHOM_TRY(const Draft* draft, speculator->draft(sequence->tokens(), most - 1));
+    FATHOM_CHECK(append(draft->tokens));
+    FATHOM_TRY(const std::span<const float> logits, compute(position, BatchSequence::Logits::kAll));
+    speculator->verify(logits, sampler, said);
+    sequence->truncate(known + static_cast<int64_t>(said.size()) - 1);
+  } else {
+    FATHOM_TRY(const std::span<const float> logits,
+               compute(position, BatchSequence::Logits::kLast));
+    said.push_back(sampler.sample(logits));
+  }
+  return observe(position);
+}
+
+// Tells the speculator which of the last compute()'s tokens, from `position` on, remain.
+Status Session::Impl::observe(int64_t position) {
+  if (!speculator || !speculator->observes()) return {};
+  const auto tokens = sequence->tokens().subspan(static_cast<size_t>(position));
+  const auto width = static_cast<size_t>(engine->model->config().hidden_size);
+  return speculator->observe(position, tokens,
+                             engine->model->hidden_states().first(tokens.size() * width));
 }
 
 // Computes all of `tokens` but a last chunk, which it returns; nothing is left if the caller
@@ -127,7 +167,10 @@ Result<std::span<const int32_t>> Session::Impl::prefill(std::span<const int32_t>
   const auto chunk = static_cast<size_t>(engine->model->max_batch_tokens());
   while (tokens.size() > chunk && !stream.ended()) {
     const std::lock_guard lock(engine->compute);
-    FATHOM_CHECK(compute(tokens.first(chunk), BatchSequence::Logits::kNone));
+    const int64_t position = sequence->length();
+    FATHOM_CHECK(append(tokens.first(chunk)));
+    FATHOM_CHECK(compute(position, BatchSequence::Logits::kNone));
+    FATHOM_CHECK(observe(position));
     tokens = tokens.subspan(chunk);
     stream.poll();
   }
@@ -154,22 +197,32 @@ Result<Answer> Session::Impl::answer(std::span<const int32_t> prompt,
   FATHOM_TRY(std::span<const int32_t> tokens,
              prefill(prompt.subspan(static_cast<size_t>(answer.cached_tokens)), stream));
 
+  if (speculator) speculator->begin(options.sampling);
   Clock::time_point first_token = start;
-  int32_t token = 0;
+  std::vector<int32_t> said;
+  int32_t last = 0;
   for (int64_t count = 0; !stream.ended();) {
-    FATHOM_TRY(token, next_token(tokens, sampler));
-    tokens = {&token, 1};
+    FATHOM_CHECK(next_tokens(tokens, limit - count, sampler, said));
     if (count == 0) {
       first_token = Clock::now();
       answer.time_to_first_token = seconds_since(start);
     }
     answer.decode_seconds = seconds_since(first_token);
-    if (options.stop_at_eos && engine->ends_answer(token)) {
-      stream.finish(FinishReason::kStop);
-      break;
+    for (const int32_t token : said) {
+      if (options.stop_at_eos && engine->ends_answer(token)) {
+        stream.finish(FinishReason::kStop);
+      } else {
+        stream.push(token);
+        if (++count == limit && !stream.ended()) stream.finish(FinishReason::kLength);
+      }
+      if (stream.ended()) break;
     }
-    stream.push(token);
-    if (++count == limit && !stream.ended()) stream.finish(FinishReason::kLength);
+    last = said.back();
+    tokens = {&last, 1};
+  }
+  if (speculator) {
+    answer.drafted_tokens = speculator->drafted();
+    answer.accepted_tokens = speculator->accepted();
   }
   stream.collect(answer);
   return answer;
@@ -220,7 +273,8 @@ Status Session::each_logits(const std::vector<int32_t>& tokens, int64_t first,
                                           : Logits::kNone;
     const auto part =
         std::span(tokens).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
-    FATHOM_TRY(const std::span<const float> out, impl_->compute(part, wanted));
+    FATHOM_CHECK(impl_->append(part));
+    FATHOM_TRY(const std::span<const float> out, impl_->compute(begin, wanted));
     const int64_t computed = static_cast<int64_t>(out.size()) / vocab;
     for (int64_t i = 0; i < computed; ++i) {
       const int64_t position = end - computed + i;

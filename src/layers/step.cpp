@@ -3,12 +3,13 @@
 namespace fathom {
 
 Step::Step(Kernels& kernels_in, Workspace& workspace_in, const RopeTable& rope_in,
-           const Batch& batch_in, CachePool& cache_in)
+           const Batch& batch_in, CachePool& cache_in, int64_t first_layer_in)
     : kernels(kernels_in),
       workspace(workspace_in),
       rope(rope_in),
       batch(batch_in),
       cache(cache_in),
+      first_layer(first_layer_in),
       rows(batch_in.tokens()) {
   auto* slot = workspace.array<CacheSlot>(rows);
   auto* position = workspace.array<int32_t>(rows);
@@ -42,7 +43,7 @@ void Step::rotate(float* x, int64_t stride, int64_t heads, int64_t head_stride) 
 
 void Step::attend(int64_t layer, const AttentionShape& shape, const float* key, int64_t key_stride,
                   const float* value, int64_t value_stride, const float* q, float* out) const {
-  const CacheView view = cache.layer(layer);
+  const CacheView view = cache.layer(layer - first_layer);
   kernels.store_cache(view, CachePart::kKey, key, key_stride, slots);
   if (value != nullptr) kernels.store_cache(view, CachePart::kValue, value, value_stride, slots);
 

@@ -17,7 +17,7 @@ namespace fathom {
 struct Step {
   // Takes memory from the workspace: open a Workspace::Scope around the forward() first.
   Step(Kernels& kernels, Workspace& workspace, const RopeTable& rope, const Batch& batch,
-       CachePool& cache);
+       CachePool& cache, int64_t first_layer = 0);
 
   // Rotates `heads` heads of every row in place; the first starts at x, the next head_stride on.
   void rotate(float* x, int64_t stride, int64_t heads, int64_t head_stride) const;
@@ -33,6 +33,7 @@ struct Step {
   const RopeTable& rope;
   const Batch& batch;
   CachePool& cache;
+  int64_t first_layer = 0;  // of the model's layers, the one that is the cache's first
   int64_t rows = 0;
   std::span<const CacheSlot> slots;      // [rows]
   const float* cos_sin = nullptr;        // [rows, rope.dim()]

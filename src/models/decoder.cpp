@@ -4,28 +4,25 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "layers/names.h"
 
 namespace fathom {
 
 Result<std::unique_ptr<LanguageModel>> Decoder::load(WeightLoader& loader, Kernels& kernels,
                                                      const DecoderFamily& family,
-                                                     int64_t max_batch_tokens) {
+                                                     const ModelLoadOptions& options) {
   std::unique_ptr<Decoder> model(
-      new Decoder(loader.config(), kernels, family.rope_dim, max_batch_tokens));
+      new Decoder(loader.config(), kernels, family.rope_dim, options.max_batch_tokens));
   FATHOM_TRY(model->embedding_, loader.matrix("model.embed_tokens.weight"));
   for (int64_t l = 0; l < loader.config().layers; ++l) {
-    DecoderLayer layer;
-    FATHOM_TRY(layer.attention_norm, RmsNorm::load(loader, layer_name(l, "input_layernorm")));
-    FATHOM_TRY(layer.attention, family.attention(loader, l));
-    FATHOM_TRY(layer.feed_forward_norm,
-               RmsNorm::load(loader, layer_name(l, "post_attention_layernorm")));
-    FATHOM_TRY(layer.feed_forward, family.feed_forward(loader, l));
+    FATHOM_TRY(DecoderLayer layer, DecoderLayer::load(loader, family, l));
     model->layers_.push_back(std::move(layer));
   }
   FATHOM_TRY(model->final_norm_, RmsNorm::load(loader, "model.norm"));
   if (!loader.config().tied_embeddings) {
     FATHOM_TRY(model->head_, loader.matrix("lm_head.weight"));
+  }
+  if (options.mtp) {
+    FATHOM_TRY(model->mtp_, MtpLayer::load(loader, family));
   }
   model->weight_bytes_ = loader.bytes();
   return model;
@@ -41,21 +38,32 @@ std::span<const float> Decoder::forward(const Batch& batch, CachePool& cache) {
   const Workspace::Scope scope(workspace_);
   const Step step(kernels_, workspace_, rope_, batch, cache);
   const int64_t hidden = config_.hidden_size;
-  float* x = workspace_.floats(rows * hidden);       // [rows, hidden], the residual stream
-  float* normed = workspace_.floats(rows * hidden);  // [rows, hidden]
-  float* update = workspace_.floats(rows * hidden);  // [rows, hidden]
-
+  float* x = workspace_.floats(rows * hidden);  // [rows, hidden], the residual stream
   embed(step, x);
-  for (const DecoderLayer& layer : layers_) {
-    layer.attention_norm.forward(kernels_, x, hidden, rows, normed, hidden);
-    layer.attention->forward(step, normed, update);
-    kernels_.add(x, hidden, update, hidden, rows, hidden);
-    layer.feed_forward_norm.forward(kernels_, x, hidden, rows, normed, hidden);
-    layer.feed_forward->forward(step, normed, update);
-    kernels_.add(x, hidden, update, hidden, rows, hidden);
-  }
-  keep_hidden_states(batch, x);
-  return head(step, x);
+  for (const DecoderLayer& layer : layers_) layer.forward(step, x);
+  keep_hidden_states(batch, final_norm_, x);
+  return head(step, final_norm_, x);
+}
+
+CacheLayout Decoder::mtp_cache_layout() const {
+  CacheLayout layout = cache_layout();
+  layout.layers = 1;
+  return layout;
+}
+
+std::span<const float> Decoder::forward_mtp(const Batch& batch, std::span<const float> previous,
+                                            CachePool& cache) {
+  const int64_t rows = batch.tokens();
+  const int64_t hidden = config_.hidden_size;
+  FATHOM_ASSERT(mtp_ != nullptr && rows > 0 && rows <= max_batch_tokens_);
+  FATHOM_ASSERT(static_cast<int64_t>(previous.size()) == rows * hidden);
+  const Workspace::Scope scope(workspace_);
+  const Step step(kernels_, workspace_, rope_, batch, cache, config_.layers);
+  float* x = workspace_.floats(rows * hidden);  // [rows, hidden], the residual stream
+  embed(step, x);
+  mtp_->forward(step, previous.data(), x);
+  keep_hidden_states(batch, mtp_->final_norm(), x);
+  return head(step, mtp_->final_norm(), x);
 }
 
 void Decoder::embed(const Step& step, float* x) {
@@ -66,7 +74,7 @@ void Decoder::embed(const Step& step, float* x) {
   }
 }
 
-void Decoder::keep_hidden_states(const Batch& batch, const float* x) {
+void Decoder::keep_hidden_states(const Batch& batch, const RmsNorm& norm, const float* x) {
   hidden_states_.clear();
   const int64_t hidden = config_.hidden_size;
   for (const BatchSequence& sequence : batch.sequences) {
@@ -74,13 +82,13 @@ void Decoder::keep_hidden_states(const Batch& batch, const float* x) {
     if (sequence.hidden_states) {
       const size_t at = hidden_states_.size();
       hidden_states_.resize(at + static_cast<size_t>(rows * hidden));
-      final_norm_.forward(kernels_, x, hidden, rows, hidden_states_.data() + at, hidden);
+      norm.forward(kernels_, x, hidden, rows, hidden_states_.data() + at, hidden);
     }
     x += rows * hidden;
   }
 }
 
-std::span<const float> Decoder::head(const Step& step, const float* x) {
+std::span<const float> Decoder::head(const Step& step, const RmsNorm& norm, const float* x) {
   const auto rows = static_cast<int64_t>(step.logits_rows.size());
   if (rows == 0) return {};
   const Workspace::Scope scope(workspace_);
@@ -90,7 +98,7 @@ std::span<const float> Decoder::head(const Step& step, const float* x) {
     const float* row = x + step.logits_rows[static_cast<size_t>(i)] * hidden;
     std::copy_n(row, hidden, wanted + i * hidden);
   }
-  final_norm_.forward(kernels_, wanted, hidden, rows, wanted, hidden);
+  norm.forward(kernels_, wanted, hidden, rows, wanted, hidden);
 
   const PackedMatrix& matrix = head_.empty() ? embedding_ : head_;
   const auto needed = static_cast<size_t>(rows * matrix.out);

@@ -1,40 +1,24 @@
-// The decoder-only transformer that every family here is: embedding, layers of
-//   x += Attention(Norm(x));  x += FeedForward(Norm(x))
-// then a norm and the output head for the rows whose logits are wanted. A family's file says what
-// its attention and feed-forward are; this says in what order they run.
+// The decoder-only transformer that every family here is: embedding, layers (decoder_layer.h), then
+// a norm and the output head for the rows whose logits are wanted. A family's file says what its
+// layers' attention and feed-forward are; this says in what order they run.
 #pragma once
 
 #include <memory>
 #include <vector>
 
-#include "layers/attention.h"
-#include "layers/feed_forward.h"
-#include "layers/norm.h"
 #include "layers/rope.h"
 #include "layers/workspace.h"
+#include "models/decoder_layer.h"
 #include "models/model.h"
+#include "models/mtp.h"
 
 namespace fathom {
-
-struct DecoderLayer {
-  RmsNorm attention_norm;
-  std::unique_ptr<Attention> attention;
-  RmsNorm feed_forward_norm;
-  std::unique_ptr<FeedForward> feed_forward;
-};
-
-// What a family adds: how to make the parts of one layer.
-struct DecoderFamily {
-  Result<std::unique_ptr<Attention>> (*attention)(WeightLoader& loader, int64_t layer);
-  Result<std::unique_ptr<FeedForward>> (*feed_forward)(WeightLoader& loader, int64_t layer);
-  int64_t rope_dim = 0;
-};
 
 class Decoder final : public LanguageModel {
  public:
   static Result<std::unique_ptr<LanguageModel>> load(WeightLoader& loader, Kernels& kernels,
                                                      const DecoderFamily& family,
-                                                     int64_t max_batch_tokens);
+                                                     const ModelLoadOptions& options);
 
   const ModelConfig& config() const override { return config_; }
   CacheLayout cache_layout() const override;
@@ -42,6 +26,10 @@ class Decoder final : public LanguageModel {
   int64_t max_batch_tokens() const override { return max_batch_tokens_; }
   std::span<const float> forward(const Batch& batch, CachePool& cache) override;
   std::span<const float> hidden_states() const override { return hidden_states_; }
+  bool has_mtp() const override { return mtp_ != nullptr; }
+  CacheLayout mtp_cache_layout() const override;
+  std::span<const float> forward_mtp(const Batch& batch, std::span<const float> previous,
+                                     CachePool& cache) override;
 
  private:
   Decoder(const ModelConfig& config, Kernels& kernels, int64_t rope_dim, int64_t max_batch_tokens)
@@ -51,8 +39,8 @@ class Decoder final : public LanguageModel {
         max_batch_tokens_(max_batch_tokens) {}
 
   void embed(const Step& step, float* x);
-  void keep_hidden_states(const Batch& batch, const float* x);
-  std::span<const float> head(const Step& step, const float* x);
+  void keep_hidden_states(const Batch& batch, const RmsNorm& norm, const float* x);
+  std::span<const float> head(const Step& step, const RmsNorm& norm, const float* x);
 
   ModelConfig config_;
   Kernels& kernels_;
@@ -64,6 +52,7 @@ class Decoder final : public LanguageModel {
   PackedMatrix embedding_;  // [vocab, hidden]
   std::vector<DecoderLayer> layers_;
   RmsNorm final_norm_;
+  std::unique_ptr<MtpLayer> mtp_;     // null: not there, or not asked for
   PackedMatrix head_;                 // [vocab, hidden]; empty where it is the embedding
   std::vector<float> logits_;         // of the last forward()
   std::vector<float> hidden_states_;  // of the last forward()

@@ -1,7 +1,8 @@
 // DeepSeek's sparse models. DeepSeek-MoE (2024) has Llama's attention; V2 (2024) and V3 (2024) have
 // latent attention. In all of them the first layers are dense and the rest route each token to a
 // few fine-grained experts beside the shared ones; how the router scores is in the configuration.
-// V3's multi-token prediction layers come after the last one and take no part in the logits.
+// V3's multi-token prediction layer comes after the last one and takes no part in the logits:
+// mtp.h.
 #include "layers/mla.h"
 #include "layers/moe.h"
 #include "layers/names.h"

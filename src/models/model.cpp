@@ -1,5 +1,6 @@
 #include "models/model.h"
 
+#include "base/result.h"
 #include "models/families.h"
 
 namespace fathom {
@@ -10,15 +11,21 @@ Result<std::unique_ptr<LanguageModel>> load_family(WeightLoader& loader, Kernels
                                                    const Checkpoint& checkpoint,
                                                    const ModelLoadOptions& options) {
   const ModelConfig& config = checkpoint.config();
+  if (options.mtp && config.mtp_layers == 0) {
+    return usage_error(
+        "{} has no multi-token prediction layer. DeepSeek-V3 and R1 have one, but many converted "
+        "files leave it out; speculation by lookup or with a draft model needs none.",
+        checkpoint.path().string());
+  }
   switch (config.family) {
     case Family::kLlama:
     case Family::kQwen2:
     case Family::kQwen3:
-      return Decoder::load(loader, kernels, llama_family(config), options.max_batch_tokens);
+      return Decoder::load(loader, kernels, llama_family(config), options);
     case Family::kDeepseekMoe:
     case Family::kDeepseekV2:
     case Family::kDeepseekV3:
-      return Decoder::load(loader, kernels, deepseek_family(config), options.max_batch_tokens);
+      return Decoder::load(loader, kernels, deepseek_family(config), options);
   }
   return fail("{}: no model for the family {}.", checkpoint.path().string(), name(config.family));
 }

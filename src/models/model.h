@@ -22,6 +22,7 @@ namespace fathom {
 
 struct ModelLoadOptions {
   int64_t max_batch_tokens = 512;  // most rows of one forward(): sizes the workspace
+  bool mtp = false;                // also the multi-token prediction layer (DeepSeek-V3)
   std::function<void(double fraction)> on_progress;
   PackedCache* packed_cache = nullptr;  // null: packed weights are not kept
 };
@@ -45,6 +46,15 @@ class LanguageModel {
   // What the last forward() gave the output head, after the final norm, for all rows of the
   // sequences that asked: [rows, hidden_size], valid until the next call.
   virtual std::span<const float> hidden_states() const = 0;
+
+  // Multi-token prediction (models/mtp.h), where it was loaded: one token further than forward().
+  virtual bool has_mtp() const = 0;
+  virtual CacheLayout mtp_cache_layout() const = 0;
+  // As forward(), but a row is the token after the one whose hidden state is in `previous`
+  // [rows, hidden_size], and the cache is one of mtp_cache_layout(). hidden_states() are then the
+  // MTP layer's, to go on from.
+  virtual std::span<const float> forward_mtp(const Batch& batch, std::span<const float> previous,
+                                             CachePool& cache) = 0;
 };
 
 }  // namespace fathom

@@ -8,6 +8,8 @@ Layouts:
                      nope + rope, a KV head for each head, no *_mla keys
     mla_split        deepseek2 since then: attn_k_b (transposed) and attn_v_b, one KV head, key_length
                      = rank + rope, key_length_mla and value_length_mla
+    mla_mtp          mla_split with the MTP layer as one more block and its own parts as nextn.*
+                     (without copies of the embedding and the head, which are the main model's)
 
 Llama's and DeepSeek-MoE's q and k rows are permuted from halves to interleaved pairs.
 """
@@ -57,7 +59,10 @@ def metadata(w, c, name, layout):
     whole = layout == "mla_whole"
     w.add_type("model")
     w.add_name(name)
-    w.add_block_count(c["num_hidden_layers"])
+    mtp = c["num_nextn_predict_layers"] if layout == "mla_mtp" else 0
+    w.add_block_count(c["num_hidden_layers"] + mtp)
+    if mtp:
+        w.add_nextn_predict_layers(mtp)
     w.add_context_length(c["max_position_embeddings"])
     w.add_embedding_length(c["hidden_size"])
     w.add_feed_forward_length(c["intermediate_size"])
@@ -130,8 +135,8 @@ def _converted(c, weights, layout):
     layers, experts = c["num_hidden_layers"], c.get("n_routed_experts", 0)
     for name, tensor in weights.items():
         layer = int(name.split(".")[2]) if name.startswith("model.layers.") else 0
-        if layer >= layers:
-            continue  # the converter leaves MTP layers out
+        if layer >= layers and (layout != "mla_mtp" or "embed_tokens" in name or "head.head" in name):
+            continue  # most converted files have no MTP layers
         if c["model_type"] in ("llama", "deepseek"):
             if ".q_proj." in name:
                 tensor = _interleave(tensor, c["num_attention_heads"])
@@ -143,13 +148,21 @@ def _converted(c, weights, layout):
                          for e in range(experts)]
                 yield name.replace("experts.0.", "experts."), torch.stack(parts)
             continue
-        if name.endswith("kv_b_proj.weight") and layout == "mla_split":
+        if name.endswith("kv_b_proj.weight") and layout in ("mla_split", "mla_mtp"):
             heads, nope, v = c["num_attention_heads"], c["qk_nope_head_dim"], c["v_head_dim"]
             k_b, v_b = tensor.view(heads, nope + v, -1).split([nope, v], dim=1)
             yield name.replace("kv_b_proj", "k_b_proj"), k_b.transpose(1, 2)
             yield name.replace("kv_b_proj", "v_b_proj"), v_b
             continue
         yield name.replace("e_score_correction_bias", "e_score_correction.bias"), tensor
+
+
+def nextn_name(name):
+    """gguf-py knows these names for other architectures only."""
+    _, _, layer, *rest = name.split(".")
+    parts = {"eh_proj.weight": "eh_proj", "enorm.weight": "enorm", "hnorm.weight": "hnorm",
+             "shared_head.norm.weight": "shared_head_norm"}
+    return f"blk.{layer}.nextn.{parts['.'.join(rest)]}.weight"
 
 
 def add_tensor(writer, name, array, matrix_type):
@@ -170,12 +183,13 @@ def write(path, name, config, weights, layout):
     split = -(-len(tensors) // 2) + 1 if layout == "split_file" else 0
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[arch], split_max_tensors=split)
     metadata(writer, config, name, layout)
-    names = gguf.get_tensor_name_map(arch, config["num_hidden_layers"])
+    names = gguf.get_tensor_name_map(
+        arch, config["num_hidden_layers"] + config.get("num_nextn_predict_layers", 0))
     scaling = config.get("rope_scaling") or {}
     if scaling.get("rope_type") == "llama3":
         writer.add_tensor("rope_freqs.weight", _llama3_factors(config))
     for hf_name, tensor in tensors:
-        gguf_name = names.get_name(hf_name, try_suffixes=(".weight", ".bias"))
+        gguf_name = names.get_name(hf_name, try_suffixes=(".weight", ".bias")) or nextn_name(hf_name)
         assert gguf_name, hf_name
         array = np.ascontiguousarray(tensor.float().numpy())
         add_tensor(writer, gguf_name, array, layout if layout in ("f32", "bf16") else "f16")

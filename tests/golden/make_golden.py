@@ -2,7 +2,7 @@
 """Makes everything below tests/golden that tests compare with. See README.md.
 
     python3 -m venv v && v/bin/pip install -r requirements.txt
-    v/bin/python make_golden.py models blocks quantized     (smollm2 needs its GGUF: --gguf)
+    v/bin/python make_golden.py models mtp blocks quantized     (smollm2 needs its GGUF: --gguf)
 
 The tests only read what this wrote.
 """
@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 import gguf_files
 import golden_file
+import mtp
 import quantized
 import reference
 import smollm2
@@ -82,7 +83,7 @@ def make_models(only):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="+", choices=["models", "blocks", "quantized", "smollm2"])
+    parser.add_argument("what", nargs="+", choices=["models", "mtp", "blocks", "quantized", "smollm2"])
     parser.add_argument("--only", nargs="*", help="names of tiny models")
     parser.add_argument("--gguf", type=Path, help="SmolLM2-135M-Instruct.Q4_1.gguf")
     arguments = parser.parse_args()
@@ -90,6 +91,11 @@ def main():
     for what in arguments.what:
         if what == "models":
             make_models(arguments.only)
+        elif what == "mtp":
+            for model in tiny_models.MODELS:
+                if model.config.get("num_nextn_predict_layers", 0) > 0:
+                    spread = mtp.make(MODELS / model.name, model.config)
+                    print(f"{model.name}: MTP logits' spread {spread:.2f}", flush=True)
         elif what == "blocks":
             quantized.make_blocks(HERE / "blocks")
         elif what == "quantized":

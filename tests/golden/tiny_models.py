@@ -249,7 +249,8 @@ MODELS = [
         rope_scaling=yarn(0.707, 0.707, beta_fast=2, beta_slow=0.5)), gguf=["mla_split"]),
     TinyModel("deepseek_v2_normalized", deepseek_v2(
         norm_topk_prob=True, routed_scaling_factor=4.0, rope_scaling=None, num_hidden_layers=2)),
-    TinyModel("deepseek_v3", deepseek_v3(num_hidden_layers=2), gguf=["mla_whole", "mla_split"]),
+    TinyModel("deepseek_v3", deepseek_v3(num_hidden_layers=2),
+              gguf=["mla_whole", "mla_split", "mla_mtp"]),
     TinyModel("deepseek_v3_fp8", deepseek_v3(
         hidden_size=160, intermediate_size=144, moe_intermediate_size=136, kv_lora_rank=136,
         q_lora_rank=48, n_routed_experts=6, n_group=2, topk_group=1, num_experts_per_tok=2,

@@ -186,6 +186,27 @@ TEST_P(Golden, DoesNotDependOnHowThePromptIsCut) {
   }
 }
 
+// Speculation promises the same text as without, so one row and a few must agree to the last bit.
+TEST_P(Golden, GivesTheSameBitsForAFewRowsAsForOne) {
+  const GoldenFile golden = read_golden(GetParam().golden);
+  const GoldenPrompt& prompt = golden.prompts[3];
+  const size_t n = prompt.tokens.size();
+  ASSERT_GE(n, 20U);
+  for (const KernelChoice choice : {KernelChoice::kReference, KernelChoice::kAuto}) {
+    LoadedModel model(GetParam().checkpoint, choice);
+    std::vector<size_t> ones(n - 15, 1);
+    ones[0] = 16;
+    const auto want = model.logits(prompt.tokens, ones);
+    for (const size_t rows : {2, 3, 5, 9, 17}) {
+      std::vector<size_t> chunks = {16};
+      for (size_t done = 16; done < n; done += chunks.back()) {
+        chunks.push_back(std::min(rows, n - done));
+      }
+      EXPECT_EQ(model.logits(prompt.tokens, chunks), want) << rows << " rows";
+    }
+  }
+}
+
 // All prompts at once, each advancing by chunks of its own size, so that long prefills, short ones
 // and single-token decode steps share batches.
 TEST_P(Golden, DoesNotDependOnTheOtherSequencesOfTheBatch) {
@@ -261,6 +282,94 @@ TEST(MtpLayer, IsRecognisedAndItsWeightsAreReachable) {
   const Tensor* projection = (*checkpoint)->find("model.layers.2.eh_proj.weight");
   ASSERT_NE(projection, nullptr);
   EXPECT_EQ(projection->shape, (Shape{config.hidden_size, 2 * config.hidden_size}));
+}
+
+// Rows as forward_mtp() wants them: each token after the first, with the hidden state before it.
+std::vector<float> mtp_logits(LanguageModel& model, std::span<const int32_t> tokens,
+                              std::span<const size_t> chunks) {
+  const auto hidden = static_cast<size_t>(model.config().hidden_size);
+  std::vector<int32_t> pages(8);
+  std::iota(pages.begin(), pages.end(), 0);
+  auto cache = CachePool::make(model.cache_layout(), 8);
+  auto mtp_cache = CachePool::make(model.mtp_cache_layout(), 8);
+  Batch batch;
+  batch.sequences.push_back({.tokens = tokens.first(tokens.size() - 1),
+                             .pages = pages,
+                             .logits = BatchSequence::Logits::kNone,
+                             .hidden_states = true});
+  model.forward(batch, *cache);
+  const auto states = model.hidden_states();
+  const std::vector<float> previous(states.begin(), states.end());
+  std::vector<float> all;
+  size_t done = 0;
+  for (const size_t chunk : chunks) {
+    batch.sequences[0] = {.tokens = tokens.subspan(1 + done, chunk),
+                          .position = static_cast<int64_t>(done),
+                          .pages = pages,
+                          .logits = BatchSequence::Logits::kAll};
+    const auto rows = model.forward_mtp(
+        batch, std::span(previous).subspan(done * hidden, chunk * hidden), *mtp_cache);
+    all.insert(all.end(), rows.begin(), rows.end());
+    done += chunk;
+  }
+  EXPECT_EQ(done + 1, tokens.size());
+  return all;
+}
+
+class MtpGolden : public testing::TestWithParam<const char*> {};
+
+TEST_P(MtpGolden, MatchesTheReference) {
+  const fs::path root = fs::path(FATHOM_TEST_DATA) / "golden" / "models" / "deepseek_v3";
+  const GoldenFile golden = read_golden(root / "mtp.golden");
+  const auto checkpoint = Checkpoint::open(root / GetParam());
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  for (const KernelChoice choice : {KernelChoice::kReference, KernelChoice::kAuto}) {
+    const auto kernels = Kernels::make(choice, 2);
+    const auto model =
+        LanguageModel::load(**checkpoint, *kernels, {.mtp = true, .on_progress = {}});
+    ASSERT_TRUE(model) << model.error().message;
+    ASSERT_TRUE((*model)->has_mtp());
+    for (const GoldenPrompt& prompt : golden.prompts) {
+      const size_t rows = prompt.tokens.size() - 1;
+      const size_t whole[] = {rows};
+      const auto got = mtp_logits(**model, prompt.tokens, whole);
+      const Difference d = difference(got, prompt.logits);
+      if (choice == KernelChoice::kReference) {
+        EXPECT_LE(d.largest, 1e-4) << rows << " rows";
+      } else {
+        EXPECT_LE(d.root_mean_square, 0.1) << rows << " rows";
+      }
+      const std::vector<size_t> ones(rows, 1);
+      EXPECT_LE(difference(mtp_logits(**model, prompt.tokens, ones), got).largest, 1e-5);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, MtpGolden, testing::Values("", "mla_mtp.gguf"));
+
+TEST(MtpLayer, IsNotLoadedUnlessAskedFor) {
+  const auto checkpoint =
+      Checkpoint::open(fs::path(FATHOM_TEST_DATA) / "golden" / "models" / "deepseek_v3");
+  ASSERT_TRUE(checkpoint);
+  const auto kernels = Kernels::make(KernelChoice::kReference, 1);
+  const auto plain = LanguageModel::load(**checkpoint, *kernels);
+  const auto with = LanguageModel::load(**checkpoint, *kernels, {.mtp = true, .on_progress = {}});
+  ASSERT_TRUE(plain && with);
+  EXPECT_FALSE((*plain)->has_mtp());
+  EXPECT_LT((*plain)->weight_bytes(), (*with)->weight_bytes());
+}
+
+TEST(MtpLayer, IsMissedWhereTheCheckpointHasNone) {
+  for (const char* name : {"llama_mha", "deepseek_v3/mla_split.gguf"}) {
+    const auto checkpoint =
+        Checkpoint::open(fs::path(FATHOM_TEST_DATA) / "golden" / "models" / name);
+    ASSERT_TRUE(checkpoint);
+    const auto kernels = Kernels::make(KernelChoice::kReference, 1);
+    const auto model =
+        LanguageModel::load(**checkpoint, *kernels, {.mtp = true, .on_progress = {}});
+    ASSERT_FALSE(model);
+    EXPECT_NE(model.error().message.find("multi-token prediction"), std::string::npos);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, Golden, testing::ValuesIn(find_cases()),
