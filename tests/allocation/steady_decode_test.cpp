@@ -64,20 +64,23 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(Counting, SeesEveryKindOfAllocation) {
-  const auto seen = [](auto allocate) {
+  const auto seen = [](auto allocate, auto release) {
     allocations = 0;
     counting = true;
     void* p = allocate();
     counting = false;
-    std::free(p);
+    release(p);
     return allocations.load();
   };
-  EXPECT_EQ(seen([] { return std::malloc(10); }), 1);
-  EXPECT_EQ(seen([] { return std::calloc(10, 10); }), 1);
-  EXPECT_EQ(seen([] { return std::realloc(nullptr, 10); }), 1);
-  EXPECT_EQ(seen([] { return std::aligned_alloc(64, 64); }), 1);
-  EXPECT_EQ(seen([] { return ::operator new(10); }), 1);
-  EXPECT_EQ(seen([] { return ::operator new(64, std::align_val_t(64)); }), 1);
+  constexpr auto kAlignment = std::align_val_t(64);
+  EXPECT_EQ(seen([] { return std::malloc(10); }, std::free), 1);
+  EXPECT_EQ(seen([] { return std::calloc(10, 10); }, std::free), 1);
+  EXPECT_EQ(seen([] { return std::realloc(nullptr, 10); }, std::free), 1);
+  EXPECT_EQ(seen([] { return std::aligned_alloc(64, 64); }, std::free), 1);
+  EXPECT_EQ(seen([] { return ::operator new(10); }, [](void* p) { ::operator delete(p); }), 1);
+  EXPECT_EQ(seen([] { return ::operator new(64, kAlignment); },
+                 [](void* p) { ::operator delete(p, kAlignment); }),
+            1);
 }
 
 class SteadyDecode : public ::testing::TestWithParam<std::string> {};
