@@ -102,7 +102,10 @@ void decode(const std::string& name, KernelChoice choice, const SamplingOptions&
   std::iota(pages.begin(), pages.end(), 0);
   const std::span<const int32_t> all(pages);
 
-  const std::vector<int32_t> prompt = {1, 2, 3, 5, 7, 11, 13};
+  // Long enough that the prompt reaches more experts, and so needs more scratch, than any later
+  // step.
+  std::vector<int32_t> prompt(60);
+  std::iota(prompt.begin(), prompt.end(), 1);
   Sampler samplers[] = {Sampler(options, prompt), Sampler(options, prompt)};
   std::array<std::vector<int32_t>, 2> tokens = {prompt, {1, 2}};
   std::array<int64_t, 2> position = {0, 0};
