@@ -53,17 +53,19 @@ void* map_file(int file, size_t size) {
 enum class Pages { kTouched, kInside };
 
 void advise(std::span<const std::byte> part, Pages pages, int advice) {
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  auto begin = reinterpret_cast<uintptr_t>(part.data());
-  uintptr_t end = begin + part.size();
-  if (pages == Pages::kTouched) {
-    begin = begin / page * page;
-  } else {
-    begin = (begin + page - 1) / page * page;
-    end = end / page * page;
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  // How far into its page the part begins, and how far its last page goes beyond the end.
+  const size_t before = reinterpret_cast<uintptr_t>(part.data()) % page;
+  const std::byte* begin = part.data() - before;
+  size_t size = before + part.size();
+  if (pages == Pages::kInside) {
+    const size_t skipped = before == 0 ? 0 : page;
+    if (size < skipped) return;
+    begin += skipped;
+    size = (size - skipped) / page * page;
   }
   // Advice: refusing it is the system's right.
-  if (begin < end) (void)::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+  if (size > 0) (void)::madvise(const_cast<std::byte*>(begin), size, advice);
 }
 
 }  // namespace

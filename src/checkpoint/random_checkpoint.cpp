@@ -70,8 +70,9 @@ size_t edits_between(std::string_view a, std::string_view b) {
 
 std::unexpected<Error> unknown_shape(std::string_view shape) {
   auto nearest = kShapes;
-  std::ranges::stable_sort(
-      nearest, {}, [shape](const KnownShape& known) { return edits_between(shape, known.name); });
+  std::ranges::sort(nearest, {}, [shape](const KnownShape& known) {
+    return std::pair(edits_between(shape, known.name), known.name);
+  });
   return usage_error("There is no shape \"{}\". The nearest is {}; the others are {}, {} and {}.",
                      shape, nearest[0].name, nearest[1].name, nearest[2].name, nearest[3].name);
 }

@@ -102,19 +102,22 @@ TEST(Chat, EndsBeforeAStopString) {
 }
 
 TEST(Chat, TellsReasoningFromTheAnswer) {
-  // The tiny model never closes its thoughts, and this one never ends either.
-  const TestServer server({.thinks = true, .ends = false});
+  const TestServer server({.thinks = true});
   Json body = chat_body();
   const Json message = server.post_json("/v1/chat/completions", body)["choices"][0]["message"];
-  EXPECT_EQ(message["content"], "");
   const std::string thoughts = message.value("reasoning_content", "");
   EXPECT_NE(thoughts, "");
+  EXPECT_EQ(message["content"].get<std::string>().find("think>"), std::string::npos);
   body["stream"] = true;
+  std::string streamed_thoughts;
   std::string streamed;
   for (const Json& event : events_of(server.post("/v1/chat/completions", body.dump()))) {
-    streamed += event["choices"][0]["delta"].value("reasoning_content", "");
+    const Json& delta = event["choices"][0]["delta"];
+    streamed_thoughts += delta.value("reasoning_content", "");
+    streamed += delta.value("content", "");
   }
-  EXPECT_EQ(streamed, thoughts);
+  EXPECT_EQ(streamed_thoughts, thoughts);
+  EXPECT_EQ(streamed, message["content"].get<std::string>());
 }
 
 TEST(Chat, GivesLogprobsOfEveryToken) {

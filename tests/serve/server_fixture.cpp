@@ -13,7 +13,7 @@ namespace {
 const std::string& thinking_model() {
   static const TemporaryDirectory directory;
   static const std::string path = [] {
-    TinyModel{.thinks = true}.write(directory.path());
+    TinyModel{.thinks = true, .ends = false}.write(directory.path());
     return directory.path().string();
   }();
   return path;

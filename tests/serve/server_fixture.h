@@ -16,7 +16,7 @@ using Json = nlohmann::json;
 struct ServerOptions {
   serve::ServeOptions serve = {};
   bool endless = false;  // the model never ends an answer
-  bool thinks = false;   // its template opens <think>
+  bool thinks = false;   // its template opens <think>, and it never ends an answer
 };
 
 class TestServer {
