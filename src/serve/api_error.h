@@ -25,12 +25,12 @@ using ApiStatus = ApiResult<void>;
 
 // return bad_request("temperature", "temperature must be 0 to 2, not {}.", value);
 template <typename... Args>
-[[nodiscard]] std::unexpected<ApiError> bad_request(std::string param,
+[[nodiscard]] std::unexpected<ApiError> bad_request(std::string_view param,
                                                     fmt::format_string<Args...> format,
                                                     Args&&... args) {
   return std::unexpected(ApiError{.status = 400,
                                   .message = fmt::format(format, std::forward<Args>(args)...),
-                                  .param = std::move(param)});
+                                  .param = std::string(param)});
 }
 
 std::string error_json(const ApiError& error);

@@ -450,6 +450,8 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const HttpOptions& options
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }
 
+// What it posts takes memory; without any there is no orderly end to be had.
+// NOLINTNEXTLINE(bugprone-exception-escape)
 HttpServer::~HttpServer() {
   drain(std::chrono::milliseconds(0));
   asio::post(impl_->io, [this] {

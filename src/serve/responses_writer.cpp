@@ -192,7 +192,7 @@ class ResponsesWriter : public AnswerWriter {
   }
 
   // Numbers events in the order of its calls: never two of them in one expression.
-  std::string send(const std::string& type, OrderedJson fields) {
+  std::string send(const std::string& type, const OrderedJson& fields) {
     OrderedJson event = {{"type", type}, {"sequence_number", sequence_++}};
     event.update(fields);
     return sse(type, event);
