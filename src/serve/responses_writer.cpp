@@ -30,7 +30,7 @@ class ResponsesWriter : public AnswerWriter {
       OrderedJson event = place();
       event["delta"] = part.text;
       if (kind == Kind::kMessage) event["logprobs"] = OrderedJson::array();
-      events += send(delta_name(kind) + ".delta", std::move(event));
+      events += send(delta_name(kind) + ".delta", event);
     }
     return events;
   }
@@ -170,7 +170,7 @@ class ResponsesWriter : public AnswerWriter {
     std::string events = send(
         "response.output_item.added",
         {{"output_index", items_.size()}, {"item", item(kind, items_.size(), "in_progress", "")}});
-    events += send("response.content_part.added", std::move(part));
+    events += send("response.content_part.added", part);
     return events;
   }
 
@@ -182,8 +182,8 @@ class ResponsesWriter : public AnswerWriter {
     OrderedJson part = place();
     part["part"] = content(open_, text_);
     const OrderedJson closed = item(open_, items_.size(), "completed", text_);
-    std::string events = send(delta_name(open_) + ".done", std::move(whole_text));
-    events += send("response.content_part.done", std::move(part));
+    std::string events = send(delta_name(open_) + ".done", whole_text);
+    events += send("response.content_part.done", part);
     events +=
         send("response.output_item.done", {{"output_index", items_.size()}, {"item", closed}});
     items_.push_back(closed);
