@@ -79,8 +79,8 @@ TEST(Chat, StreamsWhatItWouldSayWhole) {
   }
   ASSERT_EQ(texts.size(), 2U);
   for (int i = 0; i < 2; ++i) {
-    EXPECT_EQ(texts[i], whole["choices"][i]["message"]["content"]);
-    EXPECT_EQ(reasons[i], whole["choices"][i]["finish_reason"]);
+    EXPECT_EQ(whole["choices"][i]["message"]["content"], texts[i]);
+    EXPECT_EQ(whole["choices"][i]["finish_reason"], reasons[i]);
     EXPECT_EQ(roles[i], 1);
   }
   EXPECT_NE(texts[0], texts[1]);
@@ -208,7 +208,7 @@ TEST(Completions, EchoThePromptWithItsLogprobs) {
   for (const Json& event : events_of(server.post("/v1/completions", stream.dump()))) {
     streamed += event["choices"][0]["text"];
   }
-  EXPECT_EQ(streamed, choice["text"]);
+  EXPECT_EQ(choice["text"], streamed);
 }
 
 TEST(Responses, AnswerWholeAndInEvents) {
