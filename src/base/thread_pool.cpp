@@ -85,7 +85,6 @@ void ThreadPool::State::work(int thread) {
       // The gate changes before `region` does, so it is new now; only a stray wake-up is not.
       if (!changed()) continue;
     }
-    if (stop.load(std::memory_order_acquire)) return;
     uint64_t now = gate.load(std::memory_order_acquire);
     bool entered = false;
     while ((now & kOpen) != 0 && region_of(now) != seen && !entered) {
@@ -93,7 +92,12 @@ void ThreadPool::State::work(int thread) {
                                            std::memory_order_acquire);
     }
     seen = region_of(now);
-    if (!entered) continue;
+    if (!entered) {
+      // Only now: between a look at `stop` and one at the gate the last region could be announced,
+      // and would pass for a region that came too late.
+      if (stop.load(std::memory_order_acquire)) return;
+      continue;
+    }
 
     (*task)(thread);
     const bool tell = everyone && served.fetch_add(1, std::memory_order_acq_rel) + 2 == size;
