@@ -22,7 +22,8 @@ foreign=$(nm --dynamic --defined-only "$library" | awk '$2 != "A" {print $3}' | 
 cmake -S "$source/examples/stream" -B "$scratch/example" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" \
   -DCMAKE_PREFIX_PATH="$scratch/prefix" >/dev/null
 cmake --build "$scratch/example"
-"$scratch/example/stream" "$model" "$prompt" | tee "$scratch/output"
+# One pipe for both streams: of two, the reader may see the pieces of a line in another order.
+"$scratch/example/stream" "$model" "$prompt" 2>&1
 
 # The installed binary is complete as well.
 "$scratch/prefix/bin/fathom" --version
