@@ -50,14 +50,20 @@ constexpr MatmulShape kShapes[] = {
     {"1.5B", 1536, 8960}, {"6.7B", 11008, 4096}, {"6.7B", 4096, 11008},
 };
 
-// Enough copies of the matrix that none is in a cache when its turn comes, as in a model.
-void matmul(benchmark::State& state, DType dtype, MatmulShape shape, int64_t rows) {
-  const std::vector<std::byte> bytes = random_weights(dtype, shape.out * shape.in);
+// A view of the bytes, which must outlive it.
+Tensor matrix_of(const std::vector<std::byte>& bytes, DType dtype, MatmulShape shape) {
   Tensor tensor;
   tensor.dtype = dtype;
   tensor.shape = Shape{shape.out, shape.in};
   tensor.data = bytes.data();
   tensor.bytes = static_cast<int64_t>(bytes.size());
+  return tensor;
+}
+
+// Enough copies of the matrix that none is in a cache when its turn comes, as in a model.
+void matmul(benchmark::State& state, DType dtype, MatmulShape shape, int64_t rows) {
+  const std::vector<std::byte> bytes = random_weights(dtype, shape.out * shape.in);
+  const Tensor tensor = matrix_of(bytes, dtype, shape);
   const int64_t wanted = rows <= 16 ? int64_t{160} << 20 : 1;
   std::vector<PackedMatrix> copies;
   for (int64_t held = 0; held < wanted; held += copies.back().bytes) {
@@ -81,11 +87,7 @@ void matmul(benchmark::State& state, DType dtype, MatmulShape shape, int64_t row
 // Packing as it happens while a model loads: GB/s of stored bytes.
 void pack(benchmark::State& state, DType dtype, MatmulShape shape) {
   const std::vector<std::byte> bytes = random_weights(dtype, shape.out * shape.in);
-  Tensor tensor;
-  tensor.dtype = dtype;
-  tensor.shape = Shape{shape.out, shape.in};
-  tensor.data = bytes.data();
-  tensor.bytes = static_cast<int64_t>(bytes.size());
+  const Tensor tensor = matrix_of(bytes, dtype, shape);
   for (auto _ : state) benchmark::DoNotOptimize(kernels().pack(tensor).data.get());
   state.counters["GB/s"] = benchmark::Counter(
       static_cast<double>(state.iterations()) * static_cast<double>(bytes.size()) / 1e9,

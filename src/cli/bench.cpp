@@ -9,7 +9,6 @@
 #include "cli/bench_report.h"
 #include "cli/command.h"
 #include "cli/format.h"
-
 #include "cli/model_options.h"
 #include "cli/output_file.h"
 #include "cli/roofline.h"

@@ -30,11 +30,6 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-template <typename... Args>
-Status invalid(fmt::format_string<Args...> format, Args&&... args) {
-  return fail(format, std::forward<Args>(args)...);
-}
-
 }  // namespace
 
 struct ServingEngine::Impl {
@@ -160,26 +155,26 @@ int64_t ServingEngine::context() const {
 
 Status ServingEngine::Impl::check(const Request& request) const {
   FATHOM_CHECK(validate(request.options.sampling));
-  if (request.prompt.empty()) return invalid("The prompt is empty: there is nothing to continue.");
+  if (request.prompt.empty()) return fail("The prompt is empty: there is nothing to continue.");
   FATHOM_CHECK(engine->check_tokens(request.prompt));
   for (const LogitBias& bias : request.options.sampling.logit_bias) {
     FATHOM_CHECK(engine->check_tokens({&bias.token, 1}));
   }
   if (std::ssize(request.prompt) >= context) {
-    return invalid(
+    return fail(
         "The prompt has {} tokens and the context holds {}, with no room for an answer. Shorten "
         "it, or serve with a larger context (--context, --kv-memory).",
         request.prompt.size(), context);
   }
   if (request.answers < 1 || request.answers > kMostAnswers) {
-    return invalid("{} answers were asked for; it must be 1 to {}.", request.answers, kMostAnswers);
+    return fail("{} answers were asked for; it must be 1 to {}.", request.answers, kMostAnswers);
   }
   if (request.logprobs && (*request.logprobs < 0 || *request.logprobs > kMostAlternatives)) {
-    return invalid("Log-probabilities of {} alternatives were asked for; it must be 0 to {}.",
-                   *request.logprobs, kMostAlternatives);
+    return fail("Log-probabilities of {} alternatives were asked for; it must be 0 to {}.",
+                *request.logprobs, kMostAlternatives);
   }
   if (request.pooling != Pooling::kNone && (request.answers != 1 || request.score_prompt)) {
-    return invalid("A request for an embedding has one result and no scores.");
+    return fail("A request for an embedding has one result and no scores.");
   }
   return {};
 }
