@@ -220,10 +220,10 @@ uint16_t Server::port() const {
 
 bool Server::stop(std::chrono::milliseconds limit) {
   Impl& impl = *impl_;
-  impl.stopping = true;
+  const bool again = impl.stopping.exchange(true);
   bool all_ended = true;
   if (impl.http) {
-    impl.log.info("stopping", EventLog::Fields::object());
+    if (!again) impl.log.info("stopping", EventLog::Fields::object());
     all_ended = impl.http->drain(limit);
   }
   // Cancels what is left, which ends its exchanges.
