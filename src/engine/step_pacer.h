@@ -1,7 +1,7 @@
 // How much a step may take on, so that nobody who reads along sees an answer stall. Two bounds:
 //  - One prompt that comes in makes a step of the sequences that decode at most `max_stall` times
-//  as
-//    long as it is without; more prompts may add as much each, until steps take `target_seconds`.
+//    as long as it is without; more prompts may add as much each, until steps take
+//    `target_seconds`.
 //  - While steps take longer than target_seconds, no sequences are admitted beyond a few.
 // Learns from the times of past steps, since what a row costs depends on the model, the machine,
 // the length of contexts and who else uses the processor.
