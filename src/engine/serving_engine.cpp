@@ -91,6 +91,7 @@ struct ServingEngine::Impl {
   std::unordered_map<RequestId, std::unique_ptr<Taken>> taken;
   std::unordered_map<SequenceId, std::unique_ptr<Answer>> answers;
   ServingStats stats;
+  int64_t requests_ended = 0;  // since the state was last shown
 
   mutable std::mutex mutex;  // guards all below
   std::condition_variable work;
@@ -411,11 +412,11 @@ void ServingEngine::Impl::end_answer(SequenceId id) {
   std::erase(request.sequences, id);
   if (!request.sequences.empty()) return;
   taken.erase(request.id);
-  const std::lock_guard lock(mutex);
-  --open;
+  ++requests_ended;
 }
 
-// Shows the state after this step to other threads.
+// Shows the state after this step to other threads. Only here does a request stop being open, so
+// that who has waited for the last one (drain) finds its tokens counted.
 void ServingEngine::Impl::publish() {
   stats.running = scheduler.running();
   stats.pages_cached = scheduler.prefixes().evictable();
@@ -426,6 +427,7 @@ void ServingEngine::Impl::publish() {
   published = stats;
   queued = scheduler.waiting();
   for (const auto& request : inbox) queued += request->request.answers;
+  open -= std::exchange(requests_ended, 0);
   if (open == 0) idle.notify_all();
 }
 
