@@ -14,7 +14,7 @@ namespace {
 struct KeysOptions {
   std::string database;
   std::string name;
-  int64_t max_concurrent = 0;
+  serve::KeyLimits limits;
 };
 
 Result<std::unique_ptr<serve::ApiKeys>> open_keys(const KeysOptions& options) {
@@ -30,13 +30,18 @@ std::string date(int64_t seconds) {
 }
 
 Result<int> create(const KeysOptions& options) {
-  if (options.max_concurrent < 0) {
-    return usage_error("--max-concurrent is {}; it must be 0 or more.", options.max_concurrent);
-  }
+  FATHOM_CHECK(check_key_limits(options.limits));
   FATHOM_TRY(const auto keys, open_keys(options));
-  FATHOM_TRY(const std::string key, keys->create(options.name, options.max_concurrent));
+  FATHOM_TRY(const std::string key, keys->create(options.name, options.limits));
   print(key + "\n");
   note("fathom: Keep it: only a hash of it is stored.\n");
+  return 0;
+}
+
+Result<int> limit(const KeysOptions& options) {
+  FATHOM_CHECK(check_key_limits(options.limits));
+  FATHOM_TRY(const auto keys, open_keys(options));
+  FATHOM_CHECK(keys->limit(options.name, options.limits));
   return 0;
 }
 
@@ -46,14 +51,24 @@ Result<int> revoke(const KeysOptions& options) {
   return 0;
 }
 
+std::string in_words(const serve::KeyLimits& limits) {
+  std::string text;
+  const auto add = [&](int64_t limit, const char* what) {
+    if (limit > 0) text += fmt::format(", {} {}", limit, what);
+  };
+  add(limits.max_concurrent, "requests at a time");
+  add(limits.requests_per_minute, "requests a minute");
+  add(limits.tokens_per_minute, "tokens a minute");
+  return text;
+}
+
 Result<int> list(const KeysOptions& options) {
   FATHOM_TRY(const auto keys, open_keys(options));
   FATHOM_TRY(const auto all, keys->list());
   for (const serve::ApiKey& key : all) {
-    print(fmt::format(
-        "{:<24} {}... made {} {}{}\n", key.name, key.beginning, date(key.created),
-        key.revoked == 0 ? "valid" : "revoked " + date(key.revoked),
-        key.max_concurrent == 0 ? "" : fmt::format(", {} requests at a time", key.max_concurrent)));
+    print(fmt::format("{:<24} {}... made {} {}{}\n", key.name, key.beginning, date(key.created),
+                      key.revoked == 0 ? "valid" : "revoked " + date(key.revoked),
+                      in_words(key.limits)));
   }
   return 0;
 }
@@ -75,10 +90,11 @@ void add_keys(CLI::App& app, Chosen& chosen) {
     });
     return sub;
   };
-  add("create", "make a key and print it", create, true)
-      ->add_option("--max-concurrent", options->max_concurrent,
-                   "requests it may have open; 0: the server's own limit")
-      ->type_name("N");
+  constexpr const char* kWhose = "0: the server's own limit";
+  add_key_limit_options(*add("create", "make a key and print it", create, true), options->limits,
+                        kWhose);
+  add_key_limit_options(*add("limit", "set all limits of a key anew", limit, true), options->limits,
+                        kWhose);
   add("list", "all keys, with the beginnings of their text", list, false);
   add("revoke", "make a key invalid, at once and for good", revoke, true);
 }

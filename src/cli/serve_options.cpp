@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/quote.h"
+#include "cli/input_file.h"
 #include "serve/database.h"
 
 namespace fathom::cli {
@@ -15,6 +16,7 @@ constexpr int64_t kMostPorts = 65535;
 constexpr int64_t kMostDays = 100'000;
 constexpr int64_t kMostStopSeconds = 86'400;
 constexpr int64_t kMostAnswers = 1'000'000;
+constexpr int64_t kMostPerMinute = 1'000'000'000'000;
 
 Status check_range(std::string_view flag, int64_t value, int64_t low, int64_t high) {
   if (value >= low && value <= high) return {};
@@ -46,10 +48,7 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
 
   command.add_flag("--auth", flags.auth, "ask for API keys (fathom keys) on loopback too");
   command.add_flag("--no-auth", flags.no_auth, "ask for no API keys although others can reach us");
-  command
-      .add_option("--max-per-key", flags.max_per_key,
-                  "requests that one key may have open; 0: any number")
-      ->type_name("N");
+  add_key_limit_options(command, flags.key_limits, "of a key without a limit of its own; 0: none");
   command
       .add_option("--cors-origin", flags.cors_origins,
                   "let web pages of ORIGIN ask; * for any; may be given several times")
@@ -65,6 +64,11 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
       .add_option("--usage-days", flags.usage_days,
                   "how long the ledger keeps a request; 0: for ever")
       ->type_name("N");
+  command
+      .add_option("--prices", flags.prices,
+                  "what tokens cost, for the ledger: a JSON file, {MODEL: {input, output}} in US "
+                  "dollars per million tokens")
+      ->type_name("FILE");
   command.add_option("--log", flags.log, "what standard error shows of each request")
       ->type_name("text|json|none");
 
@@ -82,6 +86,22 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
       .add_option("--stop-seconds", flags.stop_seconds,
                   "how long answers may go on after SIGTERM or Ctrl-C")
       ->type_name("N");
+}
+
+void add_key_limit_options(CLI::App& command, serve::KeyLimits& limits, std::string_view whose) {
+  const auto add = [&](const char* flag, int64_t& limit, std::string_view what) {
+    command.add_option(flag, limit, fmt::format("{} {}", what, whose))->type_name("N");
+  };
+  add("--max-concurrent", limits.max_concurrent, "requests open at a time,");
+  add("--requests-per-minute", limits.requests_per_minute, "requests in a minute,");
+  add("--tokens-per-minute", limits.tokens_per_minute,
+      "tokens of prompts and answers in a minute,");
+}
+
+Status check_key_limits(const serve::KeyLimits& limits) {
+  FATHOM_CHECK(check_range("--max-concurrent", limits.max_concurrent, 0, kMostAnswers));
+  FATHOM_CHECK(check_range("--requests-per-minute", limits.requests_per_minute, 0, kMostPerMinute));
+  return check_range("--tokens-per-minute", limits.tokens_per_minute, 0, kMostPerMinute);
 }
 
 Result<int64_t> parse_bytes(const std::string& text, std::string_view flag) {
@@ -111,7 +131,7 @@ Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
   FATHOM_CHECK(validate(flags.model));
   FATHOM_CHECK(check_range("--port", flags.port, 0, kMostPorts));
   FATHOM_CHECK(check_range("--usage-days", flags.usage_days, 0, kMostDays));
-  FATHOM_CHECK(check_range("--max-per-key", flags.max_per_key, 0, kMostAnswers));
+  FATHOM_CHECK(check_key_limits(flags.key_limits));
   FATHOM_CHECK(check_range("--max-running", flags.max_running, 1, kMostAnswers));
   FATHOM_CHECK(check_range("--max-waiting", flags.max_waiting, 1, kMostAnswers));
   FATHOM_CHECK(check_range("--stop-seconds", flags.stop_seconds, 0, kMostStopSeconds));
@@ -135,7 +155,17 @@ Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
   options.engine.max_waiting = flags.max_waiting;
   options.require_keys = flags.auth || (!flags.no_auth && !is_loopback(flags.host));
   options.usage_days = flags.usage_days;
-  options.max_per_key = flags.max_per_key;
+  if (flags.key_limits.any() && !options.require_keys) {
+    return usage_error(
+        "--max-concurrent, --requests-per-minute and --tokens-per-minute limit API keys, and this "
+        "server asks for none. Add --auth.");
+  }
+  options.key_limits = flags.key_limits;
+  if (!flags.prices.empty()) {
+    if (flags.no_ledger) return usage_error("--prices is for the ledger; leave out --no-ledger.");
+    FATHOM_TRY(const std::string text, read_input_file(flags.prices));
+    FATHOM_TRY(options.prices, serve::Prices::parse(text, flags.prices));
+  }
   options.cors_origins = flags.cors_origins;
   FATHOM_TRY(options.log, log_format(flags.log));
   if (!flags.no_ledger || options.require_keys) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -28,7 +29,8 @@ struct ServeFlags {
   std::string database;
   bool no_ledger = false;
   int64_t usage_days = 90;
-  int64_t max_per_key = 0;
+  serve::KeyLimits key_limits;
+  std::string prices;  // a file
   std::vector<std::string> cors_origins;
   std::string log = "text";
   std::string kv_memory = "1G";
@@ -42,6 +44,10 @@ void add_serve_options(CLI::App& command, ServeFlags& flags);
 
 // Checks the flags (kUsage) and says what they ask of the server, but for the model's name.
 Result<serve::ServeOptions> serve_options(const ServeFlags& flags);
+
+// --max-concurrent, --requests-per-minute, --tokens-per-minute; `whose` ends their descriptions.
+void add_key_limit_options(CLI::App& command, serve::KeyLimits& limits, std::string_view whose);
+Status check_key_limits(const serve::KeyLimits& limits);
 
 // 64M, 1.5G or a number of bytes.
 Result<int64_t> parse_bytes(const std::string& text, std::string_view flag);

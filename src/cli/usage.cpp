@@ -36,18 +36,21 @@ Result<int> show_usage(const UsageOptions& options) {
                       {"failed", row.failed},
                       {"cancelled", row.cancelled},
                       {"first_token_seconds", row.first_token_seconds},
-                      {"seconds", row.seconds}});
+                      {"seconds", row.seconds},
+                      {"cost_usd", row.cost_usd}});
     }
     print(list.dump(2) + "\n");
     return 0;
   }
-  constexpr const char* kLine = "{:<11} {:<16} {:<24} {:>9} {:>12} {:>12} {:>12} {:>7} {:>9}\n";
+  constexpr const char* kLine =
+      "{:<11} {:<16} {:<24} {:>9} {:>12} {:>12} {:>12} {:>7} {:>9} {:>10}\n";
   print(fmt::format(fmt::runtime(kLine), "day", "key", "model", "requests", "prompt", "cached",
-                    "answer", "failed", "cancelled"));
+                    "answer", "failed", "cancelled", "US$"));
   for (const serve::UsageRow& row : rows) {
     print(fmt::format(fmt::runtime(kLine), row.day, row.key.empty() ? "-" : row.key, row.model,
                       row.requests, row.prompt_tokens, row.cached_tokens, row.completion_tokens,
-                      row.failed, row.cancelled));
+                      row.failed, row.cancelled,
+                      row.cost_usd > 0 ? fmt::format("{:.4f}", row.cost_usd) : "-"));
   }
   return 0;
 }

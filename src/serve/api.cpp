@@ -32,7 +32,8 @@ OrderedJson usage_row(const UsageRow& row) {
           {"completion_tokens", row.completion_tokens},
           {"failed", row.failed},
           {"cancelled", row.cancelled},
-          {"seconds", row.seconds}};
+          {"seconds", row.seconds},
+          {"cost_usd", row.cost_usd}};
 }
 
 // Also keeps web pages of others out: a browser sends this type only where CORS allows it.
@@ -186,6 +187,7 @@ ApiStatus Api::usage(const ApiCall& call) {
     total.failed += row.failed;
     total.cancelled += row.cancelled;
     total.seconds += row.seconds;
+    total.cost_usd += row.cost_usd;
   }
   respond(call, HttpResponse{.body = dump({{"object", "list"},
                                            {"data", std::move(list)},

@@ -15,6 +15,7 @@
 #include "serve/key_gate.h"
 #include "serve/ledger.h"
 #include "serve/metrics.h"
+#include "serve/prices.h"
 
 namespace fathom::serve {
 
@@ -36,6 +37,7 @@ class Api {
     Metrics* metrics = nullptr;
     EventLog* log = nullptr;
     Ledger* ledger = nullptr;  // may be null
+    Prices prices;             // may be empty
     std::filesystem::path database;
     std::string model_name;
     SamplingOptions recommended;  // what the model's makers advise

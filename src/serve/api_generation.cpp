@@ -80,6 +80,9 @@ void Api::generate(ApiCall& call, std::vector<Request> requests,
     entry.completion_tokens = outcome.usage.completion_tokens;
     entry.first_token_seconds = outcome.first_token_seconds;
     entry.outcome = outcome.outcome;
+    entry.cost_usd = parts_.prices.cost(entry.model, entry.prompt_tokens, entry.cached_tokens,
+                                        entry.completion_tokens);
+    pass->spend_tokens(entry.prompt_tokens + entry.completion_tokens);
     parts_.metrics->request_ended(entry.outcome, entry.seconds);
     parts_.log->info("answer", {{"id", entry.id},
                                 {"peer", peer},

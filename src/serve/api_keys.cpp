@@ -15,6 +15,10 @@ namespace {
 constexpr std::string_view kPrefix = "fathom-";
 constexpr size_t kBeginning = 6;  // digits of a key that may be shown
 constexpr size_t kLongestName = 64;
+// What read_key() reads.
+constexpr std::string_view kSelect =
+    "SELECT name, beginning, created, revoked, max_concurrent, requests_per_minute, "
+    "tokens_per_minute FROM keys";
 
 std::string hex(const unsigned char* bytes, size_t size) {
   std::string text;
@@ -40,7 +44,19 @@ ApiKey read_key(const Statement& row) {
           .beginning = row.text(1),
           .created = row.integer(2),
           .revoked = row.integer(3),
-          .max_concurrent = row.integer(4)};
+          .limits = {.max_concurrent = row.integer(4),
+                     .requests_per_minute = row.integer(5),
+                     .tokens_per_minute = row.integer(6)}};
+}
+
+// Runs an update of the key with that name, which must return its row.
+Status expect_row(Statement& update, const std::string& name) {
+  FATHOM_TRY(const bool found, update.step());
+  if (!found) {
+    return fail("There is no valid key called {}. See fathom keys list.", in_quotes(name));
+  }
+  FATHOM_CHECK(update.step());
+  return {};
 }
 
 }  // namespace
@@ -51,15 +67,17 @@ Result<std::unique_ptr<ApiKeys>> ApiKeys::open(const std::filesystem::path& path
       database.run("CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, beginning TEXT, "
                    "hash TEXT UNIQUE, created INTEGER, revoked INTEGER DEFAULT 0, "
                    "max_concurrent INTEGER DEFAULT 0)"));
+  // The table was first made without these.
+  FATHOM_CHECK(database.add_column("keys", "requests_per_minute", "INTEGER DEFAULT 0"));
+  FATHOM_CHECK(database.add_column("keys", "tokens_per_minute", "INTEGER DEFAULT 0"));
   std::unique_ptr<ApiKeys> keys(new ApiKeys(std::move(database)));
   FATHOM_TRY(keys->find_,
              Statement::prepare(keys->database_,
-                                "SELECT name, beginning, created, revoked, max_concurrent "
-                                "FROM keys WHERE hash = ? AND revoked = 0"));
+                                std::string(kSelect) + " WHERE hash = ? AND revoked = 0"));
   return keys;
 }
 
-Result<std::string> ApiKeys::create(const std::string& name, int64_t max_concurrent) {
+Result<std::string> ApiKeys::create(const std::string& name, const KeyLimits& limits) {
   if (name.empty() || name.size() > kLongestName) {
     return usage_error("A key's name has 1 to {} characters.", kLongestName);
   }
@@ -78,12 +96,26 @@ Result<std::string> ApiKeys::create(const std::string& name, int64_t max_concurr
   const std::string key = std::string(kPrefix) + digits;
   FATHOM_TRY(auto insert,
              Statement::prepare(database_,
-                                "INSERT INTO keys (name, beginning, hash, created, max_concurrent) "
-                                "VALUES (?, ?, ?, ?, ?)"));
+                                "INSERT INTO keys (name, beginning, hash, created, max_concurrent, "
+                                "requests_per_minute, tokens_per_minute) "
+                                "VALUES (?, ?, ?, ?, ?, ?, ?)"));
   insert.bind(1, name).bind(2, std::string(kPrefix) + digits.substr(0, kBeginning));
-  insert.bind(3, hash_of(key)).bind(4, now()).bind(5, max_concurrent);
+  insert.bind(3, hash_of(key)).bind(4, now()).bind(5, limits.max_concurrent);
+  insert.bind(6, limits.requests_per_minute).bind(7, limits.tokens_per_minute);
   FATHOM_CHECK(insert.step());
   return key;
+}
+
+Status ApiKeys::limit(const std::string& name, const KeyLimits& limits) {
+  const std::lock_guard lock(mutex_);
+  FATHOM_TRY(auto update,
+             Statement::prepare(database_,
+                                "UPDATE keys SET max_concurrent = ?, requests_per_minute = ?, "
+                                "tokens_per_minute = ? WHERE name = ? AND revoked = 0 "
+                                "RETURNING name"));
+  update.bind(1, limits.max_concurrent).bind(2, limits.requests_per_minute);
+  update.bind(3, limits.tokens_per_minute).bind(4, name);
+  return expect_row(update, name);
 }
 
 Status ApiKeys::revoke(const std::string& name) {
@@ -92,20 +124,14 @@ Status ApiKeys::revoke(const std::string& name) {
              Statement::prepare(database_,
                                 "UPDATE keys SET revoked = ? WHERE name = ? AND revoked = 0 "
                                 "RETURNING name"));
-  FATHOM_TRY(const bool found, update.bind(1, now()).bind(2, name).step());
-  if (!found) {
-    return fail("There is no valid key called {}. See fathom keys list.", in_quotes(name));
-  }
-  FATHOM_CHECK(update.step());
-  return {};
+  update.bind(1, now()).bind(2, name);
+  return expect_row(update, name);
 }
 
 Result<std::vector<ApiKey>> ApiKeys::list() {
   const std::lock_guard lock(mutex_);
   FATHOM_TRY(auto select,
-             Statement::prepare(database_,
-                                "SELECT name, beginning, created, revoked, max_concurrent FROM "
-                                "keys ORDER BY created, name"));
+             Statement::prepare(database_, std::string(kSelect) + " ORDER BY created, name"));
   std::vector<ApiKey> keys;
   while (true) {
     FATHOM_TRY(const bool more, select.step());

@@ -11,15 +11,16 @@
 #include <vector>
 
 #include "serve/database.h"
+#include "serve/key_limits.h"
 
 namespace fathom::serve {
 
 struct ApiKey {
   std::string name;
-  std::string beginning;       // "fathom-3fa8...": to recognise it by
-  int64_t created = 0;         // seconds since 1970
-  int64_t revoked = 0;         // 0: valid
-  int64_t max_concurrent = 0;  // requests at a time; 0: the server's own limit
+  std::string beginning;  // "fathom-3fa8...": to recognise it by
+  int64_t created = 0;    // seconds since 1970
+  int64_t revoked = 0;    // 0: valid
+  KeyLimits limits;       // 0: the server's own
 };
 
 class ApiKeys {
@@ -27,7 +28,9 @@ class ApiKeys {
   static Result<std::unique_ptr<ApiKeys>> open(const std::filesystem::path& path);
 
   // The key itself, which is shown once and kept nowhere. Fails where the name is taken.
-  Result<std::string> create(const std::string& name, int64_t max_concurrent);
+  Result<std::string> create(const std::string& name, const KeyLimits& limits);
+  // Counts from the next request on.
+  Status limit(const std::string& name, const KeyLimits& limits);
   Status revoke(const std::string& name);
   Result<std::vector<ApiKey>> list();
   // The valid key with that text, if there is one.

@@ -49,6 +49,15 @@ Status Database::run(const std::string& sql) {
   return {};
 }
 
+Status Database::add_column(std::string_view table, std::string_view column,
+                            std::string_view type) {
+  FATHOM_TRY(auto exists,
+             Statement::prepare(*this, "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"));
+  FATHOM_TRY(const bool found, exists.bind(1, table).bind(2, column).step());
+  if (found) return {};
+  return run(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", table, column, type));
+}
+
 Result<Statement> Statement::prepare(const Database& database, std::string_view sql) {
   sqlite3_stmt* handle = nullptr;
   const int code = sqlite3_prepare_v2(database.handle_.get(), sql.data(),

@@ -21,6 +21,8 @@ class Database {
   static Result<Database> open(const std::filesystem::path& path);
 
   Status run(const std::string& sql);
+  // Does nothing where the table has it: for files that an older version made.
+  Status add_column(std::string_view table, std::string_view column, std::string_view type);
 
  private:
   friend class Statement;

@@ -106,14 +106,14 @@ void Generation::refuse(const Refusal& refusal) {
     if (done_) return;
     done_ = true;
     const ApiError error = error_of(refusal, engine_.stats());
+    outcome_.outcome = "refused";
+    call_.on_done(outcome_);
     if (begun_) {
       call_.exchange->write(call_.writer->stream_error(error));
       call_.exchange->end();
     } else {
       respond(error_response(error));
     }
-    outcome_.outcome = "refused";
-    call_.on_done(outcome_);
   }
   cancel();
 }
@@ -214,6 +214,8 @@ void Generation::finish() {
   } else {
     outcome = std::string(name(choices_.front().end.reason));
   }
+  // Accounts first: who has the answer finds it counted.
+  call_.on_done(outcome_);
   if (outcome == "failed" || outcome == "cancelled") {
     const ApiError error =
         outcome == "failed"
@@ -231,7 +233,6 @@ void Generation::finish() {
   } else {
     respond({.body = call_.writer->whole(choices_, outcome_.usage)});
   }
-  call_.on_done(outcome_);
 }
 
 }  // namespace fathom::serve

@@ -1,7 +1,8 @@
-// Who may come in, and how often at once: checks the Authorization header against the API keys and
-// counts the open requests of each key. Any thread.
+// Who may come in, and how often: checks the Authorization header against the API keys and holds
+// each key to its limits. Any thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -10,37 +11,55 @@
 
 #include "serve/api_error.h"
 #include "serve/api_keys.h"
+#include "serve/key_limits.h"
 
 namespace fathom::serve {
 
 class KeyGate {
  public:
-  // keys may be null: then nobody needs one. max_concurrent: for keys without a limit of their own;
-  // 0: none.
-  KeyGate(ApiKeys* keys, int64_t max_concurrent) : keys_(keys), max_concurrent_(max_concurrent) {}
+  using Clock = std::chrono::steady_clock;
+
+  // keys may be null: then nobody needs one, and there are no limits. limits: for what a key has no
+  // limit of its own.
+  KeyGate(ApiKeys* keys, const KeyLimits& limits) : keys_(keys), limits_(limits) {}
 
   // One open request; gives its place back when it goes.
   class Pass {
    public:
-    Pass(KeyGate& gate, std::string key) : gate_(&gate), key_(std::move(key)) {}
+    Pass(KeyGate& gate, std::string key, Headers headers)
+        : gate_(&gate), key_(std::move(key)), headers_(std::move(headers)) {}
     ~Pass();
     Pass(const Pass&) = delete;
     Pass& operator=(const Pass&) = delete;
-    const std::string& key() const { return key_; }  // its name; empty without keys
+
+    const std::string& key() const { return key_; }      // its name; empty without keys
+    const Headers& headers() const { return headers_; }  // x-ratelimit-*, as OpenAI's API has them
+    void spend_tokens(int64_t count, Clock::time_point now = Clock::now());
 
    private:
     KeyGate* gate_;
     std::string key_;
+    Headers headers_;
   };
 
-  ApiResult<std::shared_ptr<Pass>> admit(const HttpRequest& request);
-  bool needs_keys() const { return keys_ != nullptr; }
+  // Only POST requests count against the limits per minute: the others compute nothing.
+  ApiResult<std::shared_ptr<Pass>> admit(const HttpRequest& request,
+                                         Clock::time_point now = Clock::now());
 
  private:
+  struct Account {
+    KeyLimits limits;
+    int64_t open = 0;
+    MinuteBucket requests;
+    MinuteBucket tokens;
+  };
+  ApiResult<ApiKey> key_of(const HttpRequest& request);
+  static ApiStatus check(const Account& account, bool computes, Clock::time_point now);
+
   ApiKeys* const keys_;
-  const int64_t max_concurrent_;
+  const KeyLimits limits_;
   std::mutex mutex_;
-  std::map<std::string, int64_t> open_;
+  std::map<std::string, Account> accounts_;  // of the keys that were used, by their names
 };
 
 }  // namespace fathom::serve

@@ -19,6 +19,12 @@ constexpr const char* kSchema =
     "first_token_seconds REAL, seconds REAL, outcome TEXT);"
     "CREATE INDEX IF NOT EXISTS requests_time ON requests (time);";
 
+// The table was first made without the cost.
+Status make_table(Database& database) {
+  FATHOM_CHECK(database.run(kSchema));
+  return database.add_column("requests", "cost_usd", "REAL DEFAULT 0");
+}
+
 double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -28,7 +34,7 @@ double now() {
 Result<std::unique_ptr<Ledger>> Ledger::open(const std::filesystem::path& path,
                                              int64_t retention_days) {
   FATHOM_TRY(Database database, Database::open(path));
-  FATHOM_CHECK(database.run(kSchema));
+  FATHOM_CHECK(make_table(database));
   return std::unique_ptr<Ledger>(new Ledger(std::move(database), retention_days));
 }
 
@@ -99,13 +105,13 @@ Status Ledger::write(const std::vector<LedgerEntry>& entries) {
   FATHOM_CHECK(database_.run("BEGIN"));
   const Status status = [&]() -> Status {
     FATHOM_TRY(auto insert,
-               Statement::prepare(database_,
-                                  "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+               Statement::prepare(
+                   database_, "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
     for (const LedgerEntry& entry : entries) {
       insert.bind(1, entry.time).bind(2, entry.id).bind(3, entry.key).bind(4, entry.model);
       insert.bind(5, entry.endpoint).bind(6, entry.prompt_tokens).bind(7, entry.cached_tokens);
       insert.bind(8, entry.completion_tokens).bind(9, entry.first_token_seconds);
-      insert.bind(10, entry.seconds).bind(11, entry.outcome);
+      insert.bind(10, entry.seconds).bind(11, entry.outcome).bind(12, entry.cost_usd);
       FATHOM_CHECK(insert.step());
     }
     return {};
@@ -128,7 +134,7 @@ Status Ledger::forget_old() {
 Result<std::vector<UsageRow>> read_usage(const std::filesystem::path& path,
                                          const UsageQuery& query) {
   FATHOM_TRY(Database database, Database::open(path));
-  FATHOM_CHECK(database.run(kSchema));
+  FATHOM_CHECK(make_table(database));
   FATHOM_TRY(
       auto select,
       Statement::prepare(
@@ -137,7 +143,7 @@ Result<std::vector<UsageRow>> read_usage(const std::filesystem::path& path,
           "sum(cached_tokens), sum(completion_tokens), sum(outcome = 'failed'), "
           "sum(outcome = 'cancelled'), "
           "coalesce(avg(CASE WHEN first_token_seconds > 0 THEN first_token_seconds END), 0), "
-          "sum(seconds) FROM requests "
+          "sum(seconds), sum(cost_usd) FROM requests "
           "WHERE date(time, 'unixepoch') > date('now', '-' || ? || ' days') "
           "AND (?2 = '' OR key = ?2) GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2, 3"));
   select.bind(1, query.days).bind(2, query.key);
@@ -155,7 +161,8 @@ Result<std::vector<UsageRow>> read_usage(const std::filesystem::path& path,
                     .failed = select.integer(7),
                     .cancelled = select.integer(8),
                     .first_token_seconds = select.real(9),
-                    .seconds = select.real(10)});
+                    .seconds = select.real(10),
+                    .cost_usd = select.real(11)});
   }
 }
 

@@ -29,6 +29,7 @@ struct LedgerEntry {
   double first_token_seconds = 0;
   double seconds = 0;
   std::string outcome = {};  // "stop", "length", "cancelled", "failed"
+  double cost_usd = 0;       // by the price table of that time; 0 without one
 };
 
 // Sums over the entries of one day (UTC), key and model.
@@ -44,6 +45,7 @@ struct UsageRow {
   int64_t cancelled = 0;
   double first_token_seconds = 0;  // mean
   double seconds = 0;              // sum
+  double cost_usd = 0;
 };
 
 struct UsageQuery {

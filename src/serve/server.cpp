@@ -79,12 +79,13 @@ Status Server::Impl::open() {
     if (ledger) gauges.ledger_lost = ledger->lost();
     return gauges;
   });
-  gate = std::make_unique<KeyGate>(keys.get(), options.max_per_key);
+  gate = std::make_unique<KeyGate>(keys.get(), options.key_limits);
   api = std::make_unique<Api>(Api::Parts{.engine = engine,
                                          .serving = serving.get(),
                                          .metrics = metrics.get(),
                                          .log = &log,
                                          .ledger = ledger.get(),
+                                         .prices = options.prices,
                                          .database = options.database,
                                          .model_name = options.model_name,
                                          .recommended = recommended,
@@ -188,6 +189,8 @@ void Server::Impl::admit(ApiCall call) {
       return;
     }
     call.pass = *std::move(pass);
+    const Headers& limits = call.pass->headers();
+    call.headers.insert(call.headers.end(), limits.begin(), limits.end());
   }
   try {
     api->handle(call);

@@ -13,6 +13,8 @@
 #include "engine/serving_engine.h"
 #include "serve/event_log.h"
 #include "serve/http_server.h"
+#include "serve/key_limits.h"
+#include "serve/prices.h"
 
 namespace fathom::serve {
 
@@ -24,7 +26,8 @@ struct ServeOptions {
   bool require_keys = false;
   bool keep_ledger = true;
   int64_t usage_days = 90;                     // how long the ledger keeps a request; 0: for ever
-  int64_t max_per_key = 0;                     // requests of one key at a time; 0: any number
+  KeyLimits key_limits;                        // for what a key has no limit of its own
+  Prices prices;                               // for the ledger
   std::vector<std::string> cors_origins = {};  // "*": any; empty: CORS is off
   LogFormat log = LogFormat::kText;
 };

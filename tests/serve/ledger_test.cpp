@@ -25,7 +25,8 @@ LedgerEntry entry(const std::string& key, double time) {
           .completion_tokens = 3,
           .first_token_seconds = 0.5,
           .seconds = 2,
-          .outcome = "stop"};
+          .outcome = "stop",
+          .cost_usd = 0.25};
 }
 
 TEST(Ledger, SumsWhatWasAddedByDayAndKey) {
@@ -50,6 +51,7 @@ TEST(Ledger, SumsWhatWasAddedByDayAndKey) {
   EXPECT_EQ((*rows)[0].completion_tokens, 300);
   EXPECT_DOUBLE_EQ((*rows)[0].first_token_seconds, 0.5);
   EXPECT_DOUBLE_EQ((*rows)[0].seconds, 200);
+  EXPECT_DOUBLE_EQ((*rows)[0].cost_usd, 25);
   EXPECT_EQ((*rows)[1].key, "b");
   EXPECT_EQ((*rows)[1].failed, 1);
   EXPECT_EQ((*rows)[2].requests, 1);
@@ -80,6 +82,37 @@ TEST(Ledger, ForgetsWhatIsOlderThanItKeeps) {
   EXPECT_EQ(rows->front().requests, 2);
 }
 
+TEST(Ledger, GoesOnInAFileThatWasMadeBeforeThereWereCosts) {
+  const test::TemporaryDirectory directory;
+  const auto path = directory.path() / "serve.db";
+  {
+    auto old = Database::open(path);
+    ASSERT_TRUE(old);
+    ASSERT_TRUE(old->run(
+        "CREATE TABLE requests (time REAL, id TEXT, key TEXT, model TEXT, endpoint TEXT, "
+        "prompt_tokens INTEGER, cached_tokens INTEGER, completion_tokens INTEGER, "
+        "first_token_seconds REAL, seconds REAL, outcome TEXT);"
+        "INSERT INTO requests SELECT unixepoch(), '1', 'a', 'm', 'e', 1, 0, 1, 0.1, 0.2, 'stop';"
+        "CREATE TABLE keys (name TEXT PRIMARY KEY, beginning TEXT, hash TEXT UNIQUE, created "
+        "INTEGER, revoked INTEGER DEFAULT 0, max_concurrent INTEGER DEFAULT 0);"
+        "INSERT INTO keys (name, max_concurrent) VALUES ('old', 4);"));
+  }
+  const auto ledger = Ledger::open(path, 0);
+  ASSERT_TRUE(ledger) << ledger.error().message;
+  (*ledger)->add(entry("a", now()));
+  (*ledger)->flush();
+  const auto rows = read_usage(path, {});
+  ASSERT_TRUE(rows) << rows.error().message;
+  EXPECT_EQ(rows->front().requests, 2);
+  EXPECT_DOUBLE_EQ(rows->front().cost_usd, 0.25);
+  const auto keys = ApiKeys::open(path);
+  ASSERT_TRUE(keys) << keys.error().message;
+  const auto list = (*keys)->list();
+  ASSERT_EQ(list->size(), 1U);
+  EXPECT_EQ(list->front().limits.max_concurrent, 4);
+  EXPECT_EQ(list->front().limits.tokens_per_minute, 0);
+}
+
 TEST(Ledger, SaysWhereItCannotBe) {
   const auto ledger = Ledger::open("/proc/nowhere/serve.db", 0);
   ASSERT_FALSE(ledger);
@@ -91,17 +124,17 @@ TEST(ApiKeys, AreFoundUntilTheyAreRevoked) {
   const auto path = directory.path() / "sub" / "serve.db";
   const auto keys = ApiKeys::open(path);
   ASSERT_TRUE(keys) << keys.error().message;
-  const auto first = (*keys)->create("first", 0);
-  const auto second = (*keys)->create("second", 3);
+  const auto first = (*keys)->create("first", {});
+  const auto second = (*keys)->create("second", {.max_concurrent = 3});
   ASSERT_TRUE(first && second);
   EXPECT_NE(*first, *second);
-  EXPECT_FALSE((*keys)->create("first", 0));
-  EXPECT_FALSE((*keys)->create("", 0));
+  EXPECT_FALSE((*keys)->create("first", {}));
+  EXPECT_FALSE((*keys)->create("", {}));
 
   const auto found = (*keys)->find(*second);
   ASSERT_TRUE(found && *found);
   EXPECT_EQ((*found)->name, "second");
-  EXPECT_EQ((*found)->max_concurrent, 3);
+  EXPECT_EQ((*found)->limits.max_concurrent, 3);
   for (const std::string& wrong : {std::string(), std::string("fathom-"), *first + "0"}) {
     const auto none = (*keys)->find(wrong);
     ASSERT_TRUE(none);
@@ -114,11 +147,25 @@ TEST(ApiKeys, AreFoundUntilTheyAreRevoked) {
   EXPECT_FALSE(*(*keys)->find(*second));
   EXPECT_FALSE((*others)->revoke("second"));
   EXPECT_FALSE((*others)->revoke("nobody"));
-  EXPECT_FALSE((*keys)->create("second", 0));
+  EXPECT_FALSE((*keys)->create("second", {}));
   const auto list = (*keys)->list();
   ASSERT_EQ(list->size(), 2U);
   EXPECT_EQ(list->at(1).revoked == 0, false);
   EXPECT_TRUE(first->starts_with(list->at(0).beginning));
+}
+
+TEST(ApiKeys, CanBeGivenOtherLimits) {
+  const test::TemporaryDirectory directory;
+  const auto keys = ApiKeys::open(directory.path() / "serve.db");
+  const auto key = (*keys)->create("one", {.max_concurrent = 3, .tokens_per_minute = 50});
+  ASSERT_TRUE(key);
+  EXPECT_EQ((**(*keys)->find(*key)).limits.tokens_per_minute, 50);
+  ASSERT_TRUE((*keys)->limit("one", {.requests_per_minute = 7}));
+  const KeyLimits limits = (**(*keys)->find(*key)).limits;
+  EXPECT_EQ(limits.max_concurrent, 0);
+  EXPECT_EQ(limits.requests_per_minute, 7);
+  EXPECT_EQ(limits.tokens_per_minute, 0);
+  EXPECT_FALSE((*keys)->limit("two", {}));
 }
 
 TEST(ApiKeys, AreNotInTheDatabase) {
@@ -127,7 +174,7 @@ TEST(ApiKeys, AreNotInTheDatabase) {
   std::string key;
   {
     const auto keys = ApiKeys::open(path);
-    key = *(*keys)->create("first", 0);
+    key = *(*keys)->create("first", {});
   }
   const std::string secret = key.substr(key.find('-') + 1 + 8);
   for (const auto& file : std::filesystem::directory_iterator(directory.path())) {

@@ -108,8 +108,8 @@ TEST(Server, AsksForKeys) {
   const test::TemporaryDirectory directory;
   const auto path = directory.path() / "keys.db";
   const auto keys = ApiKeys::open(path);
-  const std::string key = *(*keys)->create("mine", 1);
-  const std::string other = *(*keys)->create("other", 0);
+  const std::string key = *(*keys)->create("mine", {.max_concurrent = 1});
+  const std::string other = *(*keys)->create("other", {});
   ServerOptions options{.endless = true};
   options.serve.require_keys = true;
   options.serve.database = path;
@@ -206,6 +206,29 @@ TEST(Server, KeepsALedgerThatAddsUp) {
   EXPECT_EQ(status_of(server.get("/v1/usage?days=0")), 400);
   EXPECT_EQ(status_of(server.get("/v1/usage?days=x")), 400);
   EXPECT_EQ(status_of(server.get("/v1/usage?days=7")), 200);
+}
+
+TEST(Server, HoldsAKeyToItsTokensAndChargesForThem) {
+  const test::TemporaryDirectory directory;
+  const auto path = directory.path() / "keys.db";
+  const std::string key = *(*ApiKeys::open(path))->create("mine", {.tokens_per_minute = 20});
+  ServerOptions options{.endless = true};
+  options.serve.require_keys = true;
+  options.serve.database = path;
+  options.serve.prices =
+      *Prices::parse(R"({"tiny": {"input": 1000, "output": 2000}})", "prices.json");
+  const TestServer server(options);
+  const std::string header = "Authorization: Bearer " + key + "\r\n";
+  const std::string first = server.post("/v1/completions", completion("abc", 40, false), header);
+  ASSERT_EQ(status_of(first), 200);
+  EXPECT_NE(first.find("x-ratelimit-remaining-tokens: 20"), std::string::npos) << first;
+  const std::string second = server.post("/v1/completions", completion("abc", 1, false), header);
+  EXPECT_EQ(status_of(second), 429);
+  EXPECT_NE(second.find("Retry-After: "), std::string::npos);
+  const Json usage = Json::parse(body_of(server.get("/v1/usage", header)));
+  const Json tokens = Json::parse(body_of(first))["usage"];
+  EXPECT_DOUBLE_EQ(usage["total"]["cost_usd"].get<double>(),
+                   (tokens["prompt_tokens"].get<double>() * 1000 + 40 * 2000) / 1e6);
 }
 
 TEST(Server, CountsWhatItDoes) {
