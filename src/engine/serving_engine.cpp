@@ -76,6 +76,7 @@ struct ServingEngine::Impl {
   void step();
   void compute(const std::vector<ScheduledSequence>& plan);
   void end_answer(SequenceId id);
+  void count_queued();
   void publish();
 
   std::shared_ptr<Engine> engine;
@@ -302,6 +303,7 @@ void ServingEngine::Impl::step() {
   const int64_t decoding = scheduler.decoding();
   const auto& plan = scheduler.plan(pacer.limits(decoding, scheduler.incoming()));
   const int64_t prompt_rows = scheduler.planned_prompt_rows();
+  count_queued();
   compute(plan);
 
   const auto drawn_time = Clock::now();
@@ -415,6 +417,13 @@ void ServingEngine::Impl::end_answer(SequenceId id) {
   ++requests_ended;
 }
 
+// Before the first token of an answer can be seen: whoever saw it counts on its place in the queue.
+void ServingEngine::Impl::count_queued() {
+  const std::lock_guard lock(mutex);
+  queued = scheduler.waiting();
+  for (const auto& request : inbox) queued += request->request.answers;
+}
+
 // Shows the state after this step to other threads. Only here does a request stop being open, so
 // that who has waited for the last one (drain) finds its tokens counted.
 void ServingEngine::Impl::publish() {
@@ -423,10 +432,9 @@ void ServingEngine::Impl::publish() {
   stats.pages_used = scheduler.pages_used();
   stats.preemptions = scheduler.preemptions();
   stats.evicted_pages = static_cast<uint64_t>(scheduler.prefixes().evicted());
+  count_queued();
   const std::lock_guard lock(mutex);
   published = stats;
-  queued = scheduler.waiting();
-  for (const auto& request : inbox) queued += request->request.answers;
   open -= std::exchange(requests_ended, 0);
   if (open == 0) idle.notify_all();
 }

@@ -67,6 +67,7 @@ void Api::respond(const ApiCall& call, HttpResponse response) {
                                {"path", call.request.path},
                                {"status", response.status},
                                {"seconds", seconds}});
+  if (call.pass) call.pass->leave();
   call.exchange->respond(response);
 }
 

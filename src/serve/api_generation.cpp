@@ -83,6 +83,7 @@ void Api::generate(ApiCall& call, std::vector<Request> requests,
     entry.cost_usd = parts_.prices.cost(entry.model, entry.prompt_tokens, entry.cached_tokens,
                                         entry.completion_tokens);
     pass->spend_tokens(entry.prompt_tokens + entry.completion_tokens);
+    pass->leave();
     parts_.metrics->request_ended(entry.outcome, entry.seconds);
     parts_.log->info("answer", {{"id", entry.id},
                                 {"peer", peer},

@@ -26,8 +26,9 @@ void add_headers(Headers& headers, const char* what, int64_t limit, const Minute
 
 }  // namespace
 
-KeyGate::Pass::~Pass() {
+void KeyGate::Pass::leave() {
   const std::lock_guard lock(gate_->mutex_);
+  if (std::exchange(left_, true)) return;
   --gate_->accounts_.at(key_).open;
 }
 

@@ -23,23 +23,26 @@ class KeyGate {
   // limit of its own.
   KeyGate(ApiKeys* keys, const KeyLimits& limits) : keys_(keys), limits_(limits) {}
 
-  // One open request; gives its place back when it goes.
+  // One open request. Its place is given back by leave(), or when it goes. One thread at a time.
   class Pass {
    public:
     Pass(KeyGate& gate, std::string key, Headers headers)
         : gate_(&gate), key_(std::move(key)), headers_(std::move(headers)) {}
-    ~Pass();
+    ~Pass() { leave(); }
     Pass(const Pass&) = delete;
     Pass& operator=(const Pass&) = delete;
 
     const std::string& key() const { return key_; }      // its name; empty without keys
     const Headers& headers() const { return headers_; }  // x-ratelimit-*, as OpenAI's API has them
+    // Before the end of the answer is sent: whoever has it may ask again at once.
+    void leave();
     void spend_tokens(int64_t count, Clock::time_point now = Clock::now());
 
    private:
     KeyGate* gate_;
     std::string key_;
     Headers headers_;
+    bool left_ = false;
   };
 
   // Only POST requests count against the limits per minute: the others compute nothing.

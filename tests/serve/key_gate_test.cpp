@@ -93,6 +93,18 @@ TEST_F(KeyGateTest, UsesTheServersLimitsWhereTheKeyHasNone) {
   EXPECT_NE(second.error().message.find("1 requests open"), std::string::npos);
 }
 
+TEST_F(KeyGateTest, GivesAPlaceBackOnceAtTheEndOfAnAnswer) {
+  open({.max_concurrent = 1});
+  auto first = ask();
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(ask());
+  (*first)->leave();
+  const auto second = ask();
+  EXPECT_TRUE(second);
+  first->reset();
+  EXPECT_FALSE(ask());  // the second is still there
+}
+
 TEST_F(KeyGateTest, FollowsLimitsThatAreChangedMeanwhile) {
   open({.requests_per_minute = 2});
   EXPECT_TRUE(ask());
