@@ -51,11 +51,18 @@ Status Database::run(const std::string& sql) {
 
 Status Database::add_column(std::string_view table, std::string_view column,
                             std::string_view type) {
-  FATHOM_TRY(auto exists,
-             Statement::prepare(*this, "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"));
-  FATHOM_TRY(const bool found, exists.bind(1, table).bind(2, column).step());
-  if (found) return {};
-  return run(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", table, column, type));
+  const auto exists = [&]() -> Result<bool> {
+    FATHOM_TRY(auto found,
+               Statement::prepare(*this, "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"));
+    return found.bind(1, table).bind(2, column).step();
+  };
+  FATHOM_TRY(const bool before, exists());
+  if (before) return {};
+  const Status added = run(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", table, column, type));
+  if (added) return {};
+  // Another process may have added it between the two.
+  FATHOM_TRY(const bool meanwhile, exists());
+  return meanwhile ? Status() : added;
 }
 
 Result<Statement> Statement::prepare(const Database& database, std::string_view sql) {

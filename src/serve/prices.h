@@ -23,7 +23,6 @@ class Prices {
   // In US dollars; 0 for a model that has no price. cached_tokens are a part of prompt_tokens.
   double cost(const std::string& model, int64_t prompt_tokens, int64_t cached_tokens,
               int64_t completion_tokens) const;
-  bool empty() const { return models_.empty(); }  // no table: nothing has a cost
 
  private:
   struct Price {  // of a million tokens
