@@ -29,5 +29,6 @@ void add_pull(CLI::App& app, Chosen& chosen);
 void add_serve(CLI::App& app, Chosen& chosen);
 void add_keys(CLI::App& app, Chosen& chosen);
 void add_usage(CLI::App& app, Chosen& chosen);
+void add_route(CLI::App& app, Chosen& chosen);
 
 }  // namespace fathom::cli

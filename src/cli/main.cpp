@@ -52,6 +52,7 @@ int run_command_line(int argc, char** argv) {
   add_serve(app, chosen);
   add_keys(app, chosen);
   add_usage(app, chosen);
+  add_route(app, chosen);
 
   if (argc <= 1) {
     note(app.help());

@@ -1,4 +1,4 @@
-// fathom serve: an OpenAI-compatible server in front of one model.
+// fathom serve: an OpenAI-compatible server in front of one model or several.
 #include <pthread.h>
 
 #include <CLI/CLI.hpp>
@@ -6,6 +6,8 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "cli/command.h"
 #include "cli/serve_options.h"
@@ -54,14 +56,25 @@ Status warn_without_keys(const serve::ServeOptions& options) {
 }
 
 Result<int> run_server(const ServeFlags& flags) {
-  FATHOM_TRY(serve::ServeOptions options, serve_options(flags));
+  FATHOM_TRY(const serve::ServeOptions options, serve_options(flags));
   FATHOM_CHECK(warn_without_keys(options));
-  FATHOM_TRY(const auto path, find_model(flags.model));
-  options.model_name = flags.name.empty() ? path.stem().string() : flags.name;
+  FATHOM_TRY(const auto choices, model_choices(flags));
+  if (options.route && !options.route->confidence) {
+    note(
+        "fathom: The route is not calibrated: it takes Lite's answer where its tokens are likely "
+        "on "
+        "average, whatever that means for your questions. See fathom route calibrate.\n");
+  }
   StopSignals signals;
-  FATHOM_TRY(const Model model, load_model(flags.model));
-  FATHOM_TRY(const auto server, serve::Server::start(model, options));
-  note(fmt::format("fathom: {} is served at {}://{}:{}\n", options.model_name,
+  std::vector<serve::NamedModel> models;
+  std::string names;
+  for (const ModelChoice& choice : choices) {
+    FATHOM_TRY(Model model, load_model(choice.model));
+    models.push_back({.name = choice.name, .model = std::move(model)});
+    names += (names.empty() ? "" : ", ") + choice.name;
+  }
+  FATHOM_TRY(const auto server, serve::Server::start(models, options));
+  note(fmt::format("fathom: {} {} served at {}://{}:{}\n", names, models.size() == 1 ? "is" : "are",
                    options.http.tls_certificate.empty() ? "http" : "https", options.http.host,
                    server->port()));
   signals.wait();

@@ -34,12 +34,44 @@ bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
+// NAME=MODEL, unless there is a file of that whole name, or what stands before the first '=' is a
+// path.
+ModelChoice split_choice(const std::string& text) {
+  ModelChoice choice;
+  const size_t at = text.find('=');
+  std::error_code ignored;
+  const bool named = at != std::string::npos && at > 0 && text.find('/') > at &&
+                     !std::filesystem::exists(text, ignored);
+  if (named) choice.name = text.substr(0, at);
+  choice.model.model = named ? text.substr(at + 1) : text;
+  return choice;
+}
+
 }  // namespace
 
+void add_named_models_option(CLI::App& command, ServeFlags& flags) {
+  command
+      .add_option("-m,--model", flags.models,
+                  "a GGUF file, a Hugging Face checkpoint directory, or the name of a pulled "
+                  "model; the default model if left out. NAME=MODEL serves it under that name; "
+                  "may be given several times")
+      ->type_name("[NAME=]MODEL")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
 void add_serve_options(CLI::App& command, ServeFlags& flags) {
-  add_model_option(command, flags.model);
-  command.add_option("--name", flags.name, "the model's name for clients; its file's if left out")
+  add_named_models_option(command, flags);
+  command
+      .add_option("--name", flags.name, "the only model's name for clients; its file's if left out")
       ->type_name("NAME");
+  command
+      .add_option("--route", flags.route,
+                  "let requests to the model \"auto\" go to the model called lite, and to v1 where "
+                  "lite is not sure; or by the rules and thresholds of a file that fathom route "
+                  "calibrate wrote")
+      ->type_name("auto|FILE");
   command.add_option("--host", flags.host, "the address to listen on")->type_name("ADDRESS");
   command.add_option("--port", flags.port, "the port; 0: any free one")->type_name("N");
   command.add_option("--tls-cert", flags.tls_certificate, "speak TLS with this certificate (PEM)")
@@ -127,6 +159,34 @@ Result<std::filesystem::path> database_path(const std::string& chosen) {
   return serve::default_database_path();
 }
 
+Result<std::vector<ModelChoice>> model_choices(const ServeFlags& flags) {
+  const std::vector<std::string> texts =
+      flags.models.empty() ? std::vector<std::string>{""} : flags.models;
+  if (!flags.name.empty() && texts.size() > 1) {
+    return usage_error("--name names one model, and {} are served. Write -m NAME=MODEL.",
+                       texts.size());
+  }
+  std::vector<ModelChoice> choices;
+  for (const std::string& text : texts) {
+    const ModelChoice split = split_choice(text);
+    ModelChoice choice{.name = split.name, .model = flags.model};
+    choice.model.model = split.model.model;
+    if (!text.empty() && choice.model.model.empty()) {
+      return usage_error("-m {} names no model after the '='.", text);
+    }
+    if (!flags.name.empty()) choice.name = flags.name;
+    FATHOM_TRY(const auto path, find_model(choice.model));
+    if (choice.name.empty()) choice.name = path.stem().string();
+    for (const ModelChoice& other : choices) {
+      if (other.name != choice.name) continue;
+      return usage_error("Two models have the name {}. Tell them apart: -m NAME=MODEL.",
+                         in_quotes(choice.name));
+    }
+    choices.push_back(std::move(choice));
+  }
+  return choices;
+}
+
 Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
   FATHOM_CHECK(validate(flags.model));
   FATHOM_CHECK(check_range("--port", flags.port, 0, kMostPorts));
@@ -165,6 +225,12 @@ Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
     if (flags.no_ledger) return usage_error("--prices is for the ledger; leave out --no-ledger.");
     FATHOM_TRY(const std::string text, read_input_file(flags.prices));
     FATHOM_TRY(options.prices, serve::Prices::parse(text, flags.prices));
+  }
+  if (flags.route == "auto") {
+    options.route = route::Policy{};
+  } else if (!flags.route.empty()) {
+    FATHOM_TRY(const std::string text, read_input_file(flags.route));
+    FATHOM_TRY(options.route, route::parse_policy(text, flags.route));
   }
   options.cors_origins = flags.cors_origins;
   FATHOM_TRY(options.log, log_format(flags.log));

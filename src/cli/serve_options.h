@@ -18,8 +18,10 @@ class App;
 namespace fathom::cli {
 
 struct ServeFlags {
-  ModelOptions model;
-  std::string name;  // of the model, for clients; empty: from its file
+  ModelOptions model;               // but for which model
+  std::vector<std::string> models;  // MODEL or NAME=MODEL
+  std::string route;                // "auto" or a file; empty: none
+  std::string name;                 // of the only model, for clients; empty: from its file
   std::string host = "127.0.0.1";
   int64_t port = 8080;
   std::string tls_certificate;
@@ -40,9 +42,20 @@ struct ServeFlags {
   int64_t stop_seconds = 30;
 };
 
-void add_serve_options(CLI::App& command, ServeFlags& flags);
+// A model to serve, and under which name.
+struct ModelChoice {
+  std::string name;
+  ModelOptions model;
+};
 
-// Checks the flags (kUsage) and says what they ask of the server, but for the model's name.
+void add_serve_options(CLI::App& command, ServeFlags& flags);
+// -m, several times, with names.
+void add_named_models_option(CLI::App& command, ServeFlags& flags);
+
+// Which models, by the flags -m and --name. Each is found, none is loaded yet.
+Result<std::vector<ModelChoice>> model_choices(const ServeFlags& flags);
+
+// Checks the flags (kUsage) and says what they ask of the server, but for the models.
 Result<serve::ServeOptions> serve_options(const ServeFlags& flags);
 
 // --max-concurrent, --requests-per-minute, --tokens-per-minute; `whose` ends their descriptions.

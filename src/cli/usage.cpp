@@ -37,7 +37,10 @@ Result<int> show_usage(const UsageOptions& options) {
                       {"cancelled", row.cancelled},
                       {"first_token_seconds", row.first_token_seconds},
                       {"seconds", row.seconds},
-                      {"cost_usd", row.cost_usd}});
+                      {"cost_usd", row.cost_usd},
+                      {"routed", row.routed},
+                      {"kept_by_lite", row.kept},
+                      {"saved_usd", row.saved_usd}});
     }
     print(list.dump(2) + "\n");
     return 0;
@@ -46,11 +49,24 @@ Result<int> show_usage(const UsageOptions& options) {
       "{:<11} {:<16} {:<24} {:>9} {:>12} {:>12} {:>12} {:>7} {:>9} {:>10}\n";
   print(fmt::format(fmt::runtime(kLine), "day", "key", "model", "requests", "prompt", "cached",
                     "answer", "failed", "cancelled", "US$"));
+  int64_t routed = 0;
+  int64_t kept = 0;
+  double saved = 0;
   for (const serve::UsageRow& row : rows) {
     print(fmt::format(fmt::runtime(kLine), row.day, row.key.empty() ? "-" : row.key, row.model,
                       row.requests, row.prompt_tokens, row.cached_tokens, row.completion_tokens,
                       row.failed, row.cancelled,
                       row.cost_usd > 0 ? fmt::format("{:.4f}", row.cost_usd) : "-"));
+    routed += row.routed;
+    kept += row.kept;
+    saved += row.saved_usd;
+  }
+  if (routed > 0) {
+    print(fmt::format("Of {} requests to \"auto\", Lite's answer was enough for {} ({:.1f}%)",
+                      routed, kept,
+                      100.0 * static_cast<double>(kept) / static_cast<double>(routed)));
+    print(saved == 0 ? std::string(".\n")
+                     : fmt::format("; against V1 answering all, that saved US$ {:.4f}.\n", saved));
   }
   return 0;
 }

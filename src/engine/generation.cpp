@@ -49,6 +49,7 @@ void Generation::draw(std::span<const float> logits, int64_t position, int64_t r
   logits = logits.last(static_cast<size_t>(engine_.info.vocab_size));
   drawn_.token = sampler_.sample(logits);
   if (request_.logprobs) drawn_ = score_token(logits, drawn_.token, *request_.logprobs);
+  if (request_.logprobs && request_.entropies) drawn_.entropy = entropy_of(logits);
   has_drawn_ = true;
 }
 

@@ -37,6 +37,9 @@ struct ScoredToken {
   int32_t token = 0;
   std::optional<float> logprob;  // none: not asked for, or the first token of a prompt
   std::vector<TokenScore> top;   // the most likely tokens at this place, best first
+  // Of the model's own distribution that the token was drawn from, in nats; with
+  // Request::entropies.
+  std::optional<float> entropy = {};
 };
 
 // A piece of text that is certain: whole characters, never part of a stop string.
@@ -87,6 +90,7 @@ struct Request {
   int32_t answers = 1;  // n: they share the computation and the memory of the prompt
   // Scores for every token of the answer, with this many alternatives (0 to 20).
   std::optional<int32_t> logprobs;
+  bool entropies = false;  // with logprobs: the entropy at every token of the answer
   // Scores for every token of the prompt too, with `logprobs` alternatives. Computes the whole
   // prompt even where the prefix cache has it.
   bool score_prompt = false;

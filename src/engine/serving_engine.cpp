@@ -298,6 +298,8 @@ void ServingEngine::Impl::cancel_now(RequestId id) {
 }
 
 void ServingEngine::Impl::step() {
+  std::unique_lock<Turns> turn;
+  if (options.turns != nullptr) turn = std::unique_lock(*options.turns);
   const std::lock_guard lock(engine->compute);
   const auto begin_time = Clock::now();
   const int64_t decoding = scheduler.decoding();

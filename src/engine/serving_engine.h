@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "engine/request.h"
 #include "engine/step_pacer.h"
+#include "engine/turns.h"
 
 namespace fathom {
 
@@ -26,6 +27,9 @@ struct ServingOptions {
   int64_t max_waiting = 1024;  // answers that may wait for their turn: the bound of the queue
   bool prefix_cache = true;    // keep prefixes for later requests
   StepPace pace;               // what readers of running answers may notice of prompts that come in
+  // Shared with the other models of this process, so that their steps take turns at the cores
+  // instead of fighting for them; null: nobody else computes.
+  std::shared_ptr<Turns> turns = {};
 };
 
 // Why submit() did not take a request.

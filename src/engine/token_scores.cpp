@@ -40,4 +40,18 @@ ScoredToken score_token(std::span<const float> logits, int32_t token, int32_t al
   return scored;
 }
 
+// With weights e^(l - best) that sum to S: log S - sum of weight (l - best) / S.
+float entropy_of(std::span<const float> logits) {
+  thread_local std::vector<float> weights;
+  weights.resize(logits.size());
+  const float best = *std::max_element(logits.begin(), logits.end());
+  const double total = exponentiate(logits, best, 1.0F, weights);
+  double sum = 0;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    // A logit of minus infinity has no weight, and infinity times nothing is not a number.
+    if (weights[i] > 0) sum += static_cast<double>(weights[i] * (logits[i] - best));
+  }
+  return static_cast<float>(std::max(0.0, std::log(total) - sum / total));
+}
+
 }  // namespace fathom

@@ -12,4 +12,7 @@ namespace fathom {
 // logits: [vocab]. Equal alternatives rank by token id.
 ScoredToken score_token(std::span<const float> logits, int32_t token, int32_t alternatives);
 
+// The entropy of the softmax of logits, in nats.
+float entropy_of(std::span<const float> logits);
+
 }  // namespace fathom

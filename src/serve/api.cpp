@@ -33,7 +33,10 @@ OrderedJson usage_row(const UsageRow& row) {
           {"failed", row.failed},
           {"cancelled", row.cancelled},
           {"seconds", row.seconds},
-          {"cost_usd", row.cost_usd}};
+          {"cost_usd", row.cost_usd},
+          {"routed", row.routed},
+          {"kept_by_lite", row.kept},
+          {"saved_usd", row.saved_usd}};
 }
 
 // Also keeps web pages of others out: a browser sends this type only where CORS allows it.
@@ -137,21 +140,32 @@ ApiStatus Api::route(ApiCall& call) {
 }
 
 ApiStatus Api::models(const ApiCall& call, const std::string& name) {
-  const ModelInfo& info = parts_.engine->info;
-  const OrderedJson model = {{"id", parts_.model_name},
-                             {"object", "model"},
-                             {"created", started_},
-                             {"owned_by", "fathom"},
-                             {"context_length", parts_.serving->context()},
-                             {"architecture", info.architecture},
-                             {"parameters", info.parameters}};
-  if (name.empty()) {
-    respond(call, HttpResponse{
-                      .body = dump({{"object", "list"}, {"data", OrderedJson::array({model})}})});
+  const auto describe = [&](const ServedModel& model) -> OrderedJson {
+    const ModelInfo& info = model.engine->info;
+    return {{"id", model.name},
+            {"object", "model"},
+            {"created", started_},
+            {"owned_by", "fathom"},
+            {"context_length", model.serving->context()},
+            {"architecture", info.architecture},
+            {"parameters", info.parameters}};
+  };
+  if (!name.empty()) {
+    FATHOM_TRY(const ServedModel* model, find_model(name));
+    respond(call, HttpResponse{.body = dump(describe(*model))});
     return {};
   }
-  FATHOM_CHECK(check_model(name));
-  respond(call, HttpResponse{.body = dump(model)});
+  OrderedJson list = OrderedJson::array();
+  for (const ServedModel& model : *parts_.models) list.push_back(describe(model));
+  if (parts_.routing) {
+    list.push_back({{"id", kRoutedModel},
+                    {"object", "model"},
+                    {"created", started_},
+                    {"owned_by", "fathom"},
+                    {"lite", parts_.routing->lite->name},
+                    {"v1", parts_.routing->v1->name}});
+  }
+  respond(call, HttpResponse{.body = dump({{"object", "list"}, {"data", std::move(list)}})});
   return {};
 }
 
@@ -189,6 +203,9 @@ ApiStatus Api::usage(const ApiCall& call) {
     total.cancelled += row.cancelled;
     total.seconds += row.seconds;
     total.cost_usd += row.cost_usd;
+    total.routed += row.routed;
+    total.kept += row.kept;
+    total.saved_usd += row.saved_usd;
   }
   respond(call, HttpResponse{.body = dump({{"object", "list"},
                                            {"data", std::move(list)},
@@ -198,8 +215,8 @@ ApiStatus Api::usage(const ApiCall& call) {
 
 ApiStatus Api::tokenize(const ApiCall& call) {
   FATHOM_TRY(const TokenizeRequest wanted, parse_tokenize_request(call.request.body));
-  FATHOM_CHECK(check_model(wanted.model));
-  FATHOM_TRY(const Tokenizer* words, tokenizer());
+  FATHOM_TRY(const ServedModel* model, find_model(wanted.model));
+  FATHOM_TRY(const Tokenizer* words, model->tokenizer());
   const auto tokens =
       words->encode(wanted.text, wanted.parse_special ? SpecialText::kParse : SpecialText::kPlain,
                     wanted.add_special_tokens);
@@ -210,35 +227,36 @@ ApiStatus Api::tokenize(const ApiCall& call) {
 
 ApiStatus Api::detokenize(const ApiCall& call) {
   FATHOM_TRY(const DetokenizeRequest wanted, parse_detokenize_request(call.request.body));
-  FATHOM_CHECK(check_model(wanted.model));
-  FATHOM_TRY(const Tokenizer* words, tokenizer());
-  if (const Status known = parts_.engine->check_tokens(wanted.tokens); !known) {
+  FATHOM_TRY(const ServedModel* model, find_model(wanted.model));
+  FATHOM_TRY(const Tokenizer* words, model->tokenizer());
+  if (const Status known = model->engine->check_tokens(wanted.tokens); !known) {
     return bad_request("tokens", "{}", known.error().message);
   }
   respond(call, HttpResponse{.body = dump({{"content", words->decode(wanted.tokens)}})});
   return {};
 }
 
-ApiStatus Api::check_model(const std::string& name) const {
-  if (name.empty() || name == parts_.model_name) return {};
-  return std::unexpected(
-      ApiError{.status = 404,
-               .message = fmt::format("The model {} is not served here; {} is.", in_quotes(name),
-                                      in_quotes(parts_.model_name)),
-               .param = "model",
-               .code = "model_not_found"});
+ApiResult<const ServedModel*> Api::find_model(const std::string& name) const {
+  if (name.empty()) return &parts_.models->front();
+  if (parts_.routing && name == kRoutedModel) {
+    return bad_request("model", "The model {} is for answers alone. Name one of those behind it.",
+                       in_quotes(name));
+  }
+  std::string names;
+  for (const ServedModel& model : *parts_.models) {
+    if (model.name == name) return &model;
+    names += (names.empty() ? "" : ", ") + in_quotes(model.name);
+  }
+  return std::unexpected(ApiError{
+      .status = 404,
+      .message = fmt::format("The model {} is not served here. There {}: {}.", in_quotes(name),
+                             parts_.models->size() == 1 ? "is" : "are", names),
+      .param = "model",
+      .code = "model_not_found"});
 }
 
-ApiResult<const Tokenizer*> Api::tokenizer() const {
-  const auto found = parts_.engine->need_tokenizer();
-  if (!found) return bad_request("model", "{}", found.error().message);
-  return *found;
-}
-
-AnswerLabel Api::label(const ApiCall& call, const char* prefix) const {
-  return {.id = prefix + call.id,
-          .model = parts_.model_name,
-          .created = static_cast<int64_t>(call.time)};
+AnswerLabel Api::label(const ApiCall& call, const ServedModel& model, const char* prefix) {
+  return {.id = prefix + call.id, .model = model.name, .created = static_cast<int64_t>(call.time)};
 }
 
 }  // namespace fathom::serve

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
-#include "engine/serving_engine.h"
 #include "serve/answer_writer.h"
 #include "serve/event_log.h"
 #include "serve/exchange.h"
@@ -16,6 +18,8 @@
 #include "serve/ledger.h"
 #include "serve/metrics.h"
 #include "serve/prices.h"
+#include "serve/routing.h"
+#include "serve/served_model.h"
 
 namespace fathom::serve {
 
@@ -32,15 +36,13 @@ struct ApiCall {
 class Api {
  public:
   struct Parts {
-    std::shared_ptr<Engine> engine;
-    ServingEngine* serving = nullptr;
+    const std::vector<ServedModel>* models = nullptr;  // the first answers who names none
+    std::optional<Routing> routing;                    // of requests to kRoutedModel
     Metrics* metrics = nullptr;
     EventLog* log = nullptr;
     Ledger* ledger = nullptr;  // may be null
     Prices prices;             // may be empty
     std::filesystem::path database;
-    std::string model_name;
-    SamplingOptions recommended;  // what the model's makers advise
     bool needs_keys = false;
   };
   explicit Api(Parts parts);
@@ -61,14 +63,26 @@ class Api {
   ApiStatus responses(ApiCall& call);
   ApiStatus embeddings(ApiCall& call);
 
-  ApiStatus check_model(const std::string& name) const;
-  ApiResult<const Tokenizer*> tokenizer() const;
-  ApiResult<Request> chat_prompt(const std::vector<Message>& messages, const char* param) const;
-  ApiResult<Request> text_prompt(const PromptText& text, const char* param) const;
-  ApiStatus apply(const GenerationRequest& wanted, Request& request) const;
-  AnswerLabel label(const ApiCall& call, const char* prefix) const;
-  void generate(ApiCall& call, std::vector<Request> requests, std::unique_ptr<AnswerWriter> writer,
-                bool stream, bool keep_scores);
+  ApiResult<const ServedModel*> find_model(const std::string& name) const;
+  static AnswerLabel label(const ApiCall& call, const ServedModel& model, const char* prefix);
+
+  // A request as one model would answer it.
+  struct Job {
+    const ServedModel* model = nullptr;
+    std::vector<Request> requests;
+    std::unique_ptr<AnswerWriter> writer;
+    bool stream = false;
+    bool keep_scores = false;
+  };
+  struct RoutedJob;
+  using MakeJob = std::function<ApiResult<Job>(const ServedModel&)>;
+  // By the model that the request names, or by the one that the routing chooses.
+  ApiStatus answer(ApiCall& call, const GenerationRequest& wanted, const MakeJob& make);
+  ApiStatus answer_routed(ApiCall& call, const GenerationRequest& wanted, const MakeJob& make);
+  void start(const ApiCall& call, Job job, const RouteTaken& route, double waited = 0);
+  Generation::Call generation(const ApiCall& call, Job& job, const RouteTaken& route,
+                              double waited) const;
+  void record(LedgerEntry entry, const std::string& peer) const;
 
   const Parts parts_;
   const int64_t started_;

@@ -1,168 +1,228 @@
 // The endpoints that need the engine's batch: from a parsed request to prompts of tokens.
-#include <array>
 #include <chrono>
 #include <utility>
 
 #include "base/quote.h"
 #include "engine/engine.h"
-#include "engine/sampler.h"
 #include "serve/answer_json.h"
 #include "serve/api.h"
+#include "serve/probe.h"
 
 namespace fathom::serve {
+namespace {
 
-ApiResult<Request> Api::chat_prompt(const std::vector<Message>& messages, const char* param) const {
-  FATHOM_TRY(const Tokenizer* words, tokenizer());
-  const auto prompt = parts_.engine->render(messages, true, words);
-  if (!prompt) return bad_request(param, "{}", prompt.error().message);
-  // The template writes BOS itself.
-  auto tokens = words->encode(*prompt, SpecialText::kParse, false);
-  if (!tokens) return bad_request(param, "{}", tokens.error().message);
-  Request request;
-  request.prompt = *std::move(tokens);
-  request.reasoning = AnswerStream::reasoning_after(*prompt);
-  return request;
+double now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-ApiResult<Request> Api::text_prompt(const PromptText& text, const char* param) const {
-  Request request;
-  if (const auto* ids = std::get_if<std::vector<int32_t>>(&text)) {
-    request.prompt = *ids;
-  } else {
-    FATHOM_TRY(const Tokenizer* words, tokenizer());
-    auto tokens = words->encode(std::get<std::string>(text), SpecialText::kPlain, true);
-    if (!tokens) return bad_request(param, "{}", tokens.error().message);
-    request.prompt = *std::move(tokens);
-  }
-  if (request.prompt.empty()) return bad_request(param, "{} is empty.", param);
-  if (const Status known = parts_.engine->check_tokens(request.prompt); !known) {
-    return bad_request(param, "{}", known.error().message);
-  }
-  return request;
+}  // namespace
+
+void Api::record(LedgerEntry entry, const std::string& peer) const {
+  parts_.log->info("answer", {{"id", entry.id},
+                              {"peer", peer},
+                              {"model", entry.model},
+                              {"key", entry.key},
+                              {"path", entry.endpoint},
+                              {"route", entry.route},
+                              {"outcome", entry.outcome},
+                              {"prompt_tokens", entry.prompt_tokens},
+                              {"cached_tokens", entry.cached_tokens},
+                              {"completion_tokens", entry.completion_tokens},
+                              {"first_token_seconds", entry.first_token_seconds},
+                              {"seconds", entry.seconds}});
+  if (parts_.ledger != nullptr && entry.outcome != "refused") parts_.ledger->add(std::move(entry));
 }
 
-ApiStatus Api::apply(const GenerationRequest& wanted, Request& request) const {
-  request.options = wanted.options(parts_.recommended);
-  request.answers = wanted.n;
-  request.logprobs = wanted.logprobs;
-  for (const LogitBias& bias : wanted.logit_bias) {
-    const std::array<int32_t, 1> token = {bias.token};
-    if (const Status known = parts_.engine->check_tokens(token); !known) {
-      return bad_request("logit_bias", "{}", known.error().message);
-    }
-  }
-  if (const Status valid = validate(request.options.sampling); !valid) {
-    return bad_request({}, "{}.", valid.error().message);
-  }
-  return {};
-}
-
-void Api::generate(ApiCall& call, std::vector<Request> requests,
-                   std::unique_ptr<AnswerWriter> writer, bool stream, bool keep_scores) {
+Generation::Call Api::generation(const ApiCall& call, Job& job, const RouteTaken& route,
+                                 double waited) const {
   LedgerEntry entry{.time = call.time,
                     .id = call.id,
                     .key = call.pass->key(),
-                    .model = parts_.model_name,
-                    .endpoint = call.request.path};
+                    .model = job.model->name,
+                    .endpoint = call.request.path,
+                    .route = route.reason};
   Generation::Call generation{.exchange = call.exchange,
-                              .writer = std::move(writer),
-                              .stream = stream,
-                              .keep_scores = keep_scores,
+                              .writer = std::move(job.writer),
+                              .stream = job.stream,
+                              .keep_scores = job.keep_scores,
                               .headers = call.headers,
+                              .waited = waited,
                               .metrics = parts_.metrics};
+  if (!route.reason.empty()) {
+    generation.headers.emplace_back("x-fathom-model", job.model->name);
+    generation.headers.emplace_back("x-fathom-route", route.explanation);
+  }
   generation.on_done = [this, entry = std::move(entry), pass = call.pass,
                         peer = call.request.peer](const GenerationOutcome& outcome) mutable {
-    const double end =
-        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-    entry.seconds = end - entry.time;
+    entry.seconds = now() - entry.time;
     entry.prompt_tokens = outcome.usage.prompt_tokens;
     entry.cached_tokens = outcome.usage.cached_tokens;
     entry.completion_tokens = outcome.usage.completion_tokens;
     entry.first_token_seconds = outcome.first_token_seconds;
     entry.outcome = outcome.outcome;
-    entry.cost_usd = parts_.prices.cost(entry.model, entry.prompt_tokens, entry.cached_tokens,
-                                        entry.completion_tokens);
+    const auto cost_of = [&](const std::string& model) {
+      return parts_.prices.cost(model, entry.prompt_tokens, entry.cached_tokens,
+                                entry.completion_tokens);
+    };
+    entry.cost_usd = cost_of(entry.model);
+    if (entry.route == "lite") {
+      entry.saved_usd = cost_of(parts_.routing->v1->name) - entry.cost_usd;
+    }
     pass->spend_tokens(entry.prompt_tokens + entry.completion_tokens);
     pass->leave();
     parts_.metrics->request_ended(entry.outcome, entry.seconds);
-    parts_.log->info("answer", {{"id", entry.id},
-                                {"peer", peer},
-                                {"key", entry.key},
-                                {"path", entry.endpoint},
-                                {"outcome", entry.outcome},
-                                {"prompt_tokens", entry.prompt_tokens},
-                                {"cached_tokens", entry.cached_tokens},
-                                {"completion_tokens", entry.completion_tokens},
-                                {"first_token_seconds", entry.first_token_seconds},
-                                {"seconds", entry.seconds}});
-    if (parts_.ledger != nullptr && entry.outcome != "refused") {
-      parts_.ledger->add(std::move(entry));
-    }
+    record(std::move(entry), peer);
     pass.reset();
   };
-  Generation::start(*parts_.serving, std::move(requests), std::move(generation));
+  return generation;
+}
+
+void Api::start(const ApiCall& call, Job job, const RouteTaken& route, double waited) {
+  Generation::Call prepared = generation(call, job, route, waited);
+  Generation::start(*job.model->serving, std::move(job.requests), std::move(prepared));
+}
+
+ApiStatus Api::answer(ApiCall& call, const GenerationRequest& wanted, const MakeJob& make) {
+  if (parts_.routing && wanted.model == kRoutedModel) return answer_routed(call, wanted, make);
+  FATHOM_TRY(const ServedModel* model, find_model(wanted.model));
+  FATHOM_TRY(Job job, make(*model));
+  start(call, std::move(job), {});
+  return {};
+}
+
+// What a routed request needs until it is answered; shared by the probe's callbacks.
+struct Api::RoutedJob {
+  ApiCall call;
+  Job lite;
+  Job v1;
+};
+
+ApiStatus Api::answer_routed(ApiCall& call, const GenerationRequest& wanted, const MakeJob& make) {
+  const Routing& routing = *parts_.routing;
+  FATHOM_TRY(Job v1, make(*routing.v1));
+  FATHOM_TRY(Job lite, make(*routing.lite));
+  if (lite.requests.size() != 1 || lite.requests.front().score_prompt) {
+    return bad_request("model", "The model {} answers one prompt at a time, and scores none.",
+                       in_quotes(kRoutedModel));
+  }
+  const route::Question question{.prompt_tokens = std::ssize(lite.requests.front().prompt),
+                                 .tools = false,
+                                 .request_class = wanted.request_class};
+  if (const std::string rule = rule_for(routing.policy.rules, question); !rule.empty()) {
+    start(call, std::move(v1), by_rule(rule));
+    return {};
+  }
+  Request request = std::move(lite.requests.front());
+  request.logprobs = request.logprobs.value_or(0);
+  request.entropies = true;
+  const int32_t answers = request.answers;
+  const auto job = std::make_shared<RoutedJob>(
+      RoutedJob{.call = std::move(call), .lite = std::move(lite), .v1 = std::move(v1)});
+  Probe::Call probe{.exchange = job->call.exchange,
+                    .policy = routing.policy,
+                    .keep = {},
+                    .escalate = {},
+                    .dropped = {}};
+  probe.keep = [this, job, answers](RequestId id, double confidence) {
+    const RouteTaken route = by_confidence(parts_.routing->policy, confidence);
+    return Generation::adopt(*job->lite.model->serving, id, answers,
+                             generation(job->call, job->lite, route, 0));
+  };
+  probe.escalate = [this, job](double confidence, bool refused) {
+    const RouteTaken route =
+        refused ? refused_by_lite() : by_confidence(parts_.routing->policy, confidence);
+    start(job->call, std::move(job->v1), route, now() - job->call.time);
+  };
+  probe.dropped = [this, job](const Usage& usage) {
+    LedgerEntry entry{.time = job->call.time,
+                      .id = job->call.id,
+                      .key = job->call.pass->key(),
+                      .model = job->lite.model->name,
+                      .endpoint = job->call.request.path,
+                      .prompt_tokens = usage.prompt_tokens,
+                      .cached_tokens = usage.cached_tokens,
+                      .completion_tokens = usage.completion_tokens,
+                      .seconds = now() - job->call.time,
+                      .outcome = LedgerEntry::kDropped,
+                      .route = LedgerEntry::kDropped};
+    entry.cost_usd = parts_.prices.cost(entry.model, entry.prompt_tokens, entry.cached_tokens,
+                                        entry.completion_tokens);
+    entry.saved_usd = -entry.cost_usd;
+    job->call.pass->spend_tokens(entry.prompt_tokens + entry.completion_tokens);
+    record(std::move(entry), job->call.request.peer);
+  };
+  Probe::start(*routing.lite->serving, std::move(request), std::move(probe));
+  return {};
 }
 
 ApiStatus Api::chat(ApiCall& call) {
   FATHOM_TRY(const ChatRequest wanted, parse_chat_request(call.request.body));
-  FATHOM_CHECK(check_model(wanted.generation.model));
-  FATHOM_TRY(Request request, chat_prompt(wanted.messages, "messages"));
-  FATHOM_CHECK(apply(wanted.generation, request));
-  FATHOM_TRY(const Tokenizer* words, tokenizer());
-  auto writer = chat_writer(label(call, "chatcmpl-"), wanted.generation, *words);
-  std::vector<Request> requests;
-  requests.push_back(std::move(request));
-  generate(call, std::move(requests), std::move(writer), wanted.generation.stream,
-           wanted.generation.logprobs.has_value());
-  return {};
+  return answer(call, wanted.generation, [&](const ServedModel& model) -> ApiResult<Job> {
+    FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, "messages"));
+    FATHOM_CHECK(model.apply(wanted.generation, request));
+    FATHOM_TRY(const Tokenizer* words, model.tokenizer());
+    Job job{.model = &model,
+            .requests = {},
+            .writer = chat_writer(label(call, model, "chatcmpl-"), wanted.generation, *words),
+            .stream = wanted.generation.stream,
+            .keep_scores = wanted.generation.logprobs.has_value()};
+    job.requests.push_back(std::move(request));
+    return job;
+  });
 }
 
 ApiStatus Api::completions(ApiCall& call) {
   FATHOM_TRY(const CompletionRequest wanted, parse_completion_request(call.request.body));
   const GenerationRequest& options = wanted.generation;
-  FATHOM_CHECK(check_model(options.model));
-  FATHOM_TRY(const Tokenizer* words, tokenizer());
   if (wanted.echo && options.logprobs && options.stream) {
     return bad_request("stream", "A stream cannot echo the prompt's logprobs. Leave out stream.");
   }
-  std::vector<Request> requests;
-  std::vector<std::string> echoes;
-  for (const PromptText& text : wanted.prompts) {
-    FATHOM_TRY(Request request, text_prompt(text, "prompt"));
-    FATHOM_CHECK(apply(options, request));
-    request.score_prompt = wanted.echo && options.logprobs.has_value();
-    if (wanted.echo) echoes.push_back(words->decode(request.prompt));
-    requests.push_back(std::move(request));
-  }
-  auto writer = completion_writer(label(call, "cmpl-"), options, *words, std::move(echoes));
-  generate(call, std::move(requests), std::move(writer), options.stream,
-           options.logprobs.has_value());
-  return {};
+  return answer(call, options, [&](const ServedModel& model) -> ApiResult<Job> {
+    FATHOM_TRY(const Tokenizer* words, model.tokenizer());
+    Job job{.model = &model,
+            .requests = {},
+            .writer = {},
+            .stream = options.stream,
+            .keep_scores = options.logprobs.has_value()};
+    std::vector<std::string> echoes;
+    for (const PromptText& text : wanted.prompts) {
+      FATHOM_TRY(Request request, model.text_prompt(text, "prompt"));
+      FATHOM_CHECK(model.apply(options, request));
+      request.score_prompt = wanted.echo && options.logprobs.has_value();
+      if (wanted.echo) echoes.push_back(words->decode(request.prompt));
+      job.requests.push_back(std::move(request));
+    }
+    job.writer = completion_writer(label(call, model, "cmpl-"), options, *words, std::move(echoes));
+    return job;
+  });
 }
 
 ApiStatus Api::responses(ApiCall& call) {
   FATHOM_TRY(const ResponsesRequest wanted, parse_responses_request(call.request.body));
-  FATHOM_CHECK(check_model(wanted.generation.model));
-  FATHOM_TRY(Request request, chat_prompt(wanted.messages, "input"));
-  FATHOM_CHECK(apply(wanted.generation, request));
-  std::vector<Request> requests;
-  requests.push_back(std::move(request));
-  generate(call, std::move(requests), responses_writer(label(call, "resp_"), wanted),
-           wanted.generation.stream, false);
-  return {};
+  return answer(call, wanted.generation, [&](const ServedModel& model) -> ApiResult<Job> {
+    FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, "input"));
+    FATHOM_CHECK(model.apply(wanted.generation, request));
+    Job job{.model = &model,
+            .requests = {},
+            .writer = responses_writer(label(call, model, "resp_"), wanted),
+            .stream = wanted.generation.stream};
+    job.requests.push_back(std::move(request));
+    return job;
+  });
 }
 
 ApiStatus Api::embeddings(ApiCall& call) {
   FATHOM_TRY(const EmbeddingRequest wanted, parse_embedding_request(call.request.body));
-  FATHOM_CHECK(check_model(wanted.model));
-  std::vector<Request> requests;
+  FATHOM_TRY(const ServedModel* model, find_model(wanted.model));
+  Job job{.model = model,
+          .requests = {},
+          .writer = embedding_writer(label(call, *model, "emb-"), wanted.base64)};
   for (const PromptText& text : wanted.inputs) {
-    FATHOM_TRY(Request request, text_prompt(text, "input"));
+    FATHOM_TRY(Request request, model->text_prompt(text, "input"));
     request.pooling = wanted.last_token ? Pooling::kLast : Pooling::kMean;
-    requests.push_back(std::move(request));
+    job.requests.push_back(std::move(request));
   }
-  generate(call, std::move(requests), embedding_writer(label(call, "emb-"), wanted.base64), false,
-           false);
+  start(call, std::move(job), {});
   return {};
 }
 

@@ -18,7 +18,6 @@ ApiStatus refuse_unsupported(Fields& fields) {
   FATHOM_CHECK(fields.only("tool_choice", {"none", "auto"}));
   FATHOM_CHECK(fields.only("parallel_tool_calls", {true, false}));
   FATHOM_CHECK(fields.only("store", {false}));
-  FATHOM_CHECK(fields.only("metadata", {Json::object()}));
   FATHOM_CHECK(fields.only("service_tier", {"auto", "default"}));
   return {};
 }

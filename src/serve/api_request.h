@@ -31,7 +31,8 @@ struct GenerationRequest {
   int32_t n = 1;
   std::optional<int32_t> logprobs;  // alternatives for each token
   bool stream = false;
-  bool include_usage = false;  // in a stream
+  bool include_usage = false;      // in a stream
+  std::string request_class = {};  // metadata.class: what a route's rules may know it by
 
   GenerateOptions options(const SamplingOptions& recommended) const;
 };

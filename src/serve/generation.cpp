@@ -54,13 +54,24 @@ class Generation::Sink : public AnswerSink {
 };
 
 void Generation::start(ServingEngine& engine, std::vector<Request> requests, Call call) {
-  const auto exchange = call.exchange;
   const auto generation = std::make_shared<Generation>(engine, requests.size(),
                                                        requests.front().answers, std::move(call));
-  exchange->on_gone([weak = std::weak_ptr(generation)] {
+  generation->watch_client();
+  generation->submit(std::move(requests));
+}
+
+std::shared_ptr<AnswerSink> Generation::adopt(ServingEngine& engine, RequestId id, int32_t answers,
+                                              Call call) {
+  const auto generation = std::make_shared<Generation>(engine, 1, answers, std::move(call));
+  generation->ids_.push_back(id);
+  generation->watch_client();
+  return std::make_shared<Sink>(generation, 0, answers);
+}
+
+void Generation::watch_client() {
+  call_.exchange->on_gone([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->cancel();
   });
-  generation->submit(std::move(requests));
 }
 
 Generation::Generation(ServingEngine& engine, size_t prompts, int32_t answers, Call call)
@@ -171,8 +182,9 @@ void Generation::add_end(size_t choice, bool is_first_of_prompt, const AnswerEnd
   usage.completion_tokens += end.completion_tokens;
   if (end.first_token_seconds > 0) {
     double& first = outcome_.first_token_seconds;
-    first = first > 0 ? std::min(first, end.first_token_seconds) : end.first_token_seconds;
-    if (first == end.first_token_seconds) call_.metrics->first_token(first);
+    const double seconds = end.first_token_seconds + call_.waited;
+    first = first > 0 ? std::min(first, seconds) : seconds;
+    if (first == seconds) call_.metrics->first_token(first);
   }
   if (end.error) {
     error_ = end.error->message;

@@ -31,6 +31,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     bool stream = false;
     bool keep_scores = false;
     Headers headers = {};  // of the response
+    double waited = 0;     // seconds between the request's arrival and that at the engine
     Metrics* metrics = nullptr;
     // Once, on whichever thread saw the end.
     std::function<void(const GenerationOutcome&)> on_done = {};
@@ -38,12 +39,16 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   // The requests differ in their prompts alone. The engine must outlive all that it was given.
   static void start(ServingEngine& engine, std::vector<Request> requests, Call call);
+  // The same for a request that the engine has been given already: the sink that its events go to.
+  static std::shared_ptr<AnswerSink> adopt(ServingEngine& engine, RequestId id, int32_t answers,
+                                           Call call);
 
   Generation(ServingEngine& engine, size_t prompts, int32_t answers, Call call);
 
  private:
   class Sink;
 
+  void watch_client();
   void submit(std::vector<Request> requests);
   void cancel();
   void refuse(const Refusal& refusal);

@@ -19,10 +19,12 @@ constexpr const char* kSchema =
     "first_token_seconds REAL, seconds REAL, outcome TEXT);"
     "CREATE INDEX IF NOT EXISTS requests_time ON requests (time);";
 
-// The table was first made without the cost.
+// The table was first made without the cost, and then without the routes.
 Status make_table(Database& database) {
   FATHOM_CHECK(database.run(kSchema));
-  return database.add_column("requests", "cost_usd", "REAL DEFAULT 0");
+  FATHOM_CHECK(database.add_column("requests", "cost_usd", "REAL DEFAULT 0"));
+  FATHOM_CHECK(database.add_column("requests", "route", "TEXT DEFAULT ''"));
+  return database.add_column("requests", "saved_usd", "REAL DEFAULT 0");
 }
 
 double now() {
@@ -104,14 +106,16 @@ Status Ledger::write(const std::vector<LedgerEntry>& entries) {
   if (entries.empty()) return {};
   FATHOM_CHECK(database_.run("BEGIN"));
   const Status status = [&]() -> Status {
-    FATHOM_TRY(auto insert,
-               Statement::prepare(
-                   database_, "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+    FATHOM_TRY(
+        auto insert,
+        Statement::prepare(
+            database_, "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
     for (const LedgerEntry& entry : entries) {
       insert.bind(1, entry.time).bind(2, entry.id).bind(3, entry.key).bind(4, entry.model);
       insert.bind(5, entry.endpoint).bind(6, entry.prompt_tokens).bind(7, entry.cached_tokens);
       insert.bind(8, entry.completion_tokens).bind(9, entry.first_token_seconds);
       insert.bind(10, entry.seconds).bind(11, entry.outcome).bind(12, entry.cost_usd);
+      insert.bind(13, entry.route).bind(14, entry.saved_usd);
       FATHOM_CHECK(insert.step());
     }
     return {};
@@ -139,11 +143,13 @@ Result<std::vector<UsageRow>> read_usage(const std::filesystem::path& path,
       auto select,
       Statement::prepare(
           database,
-          "SELECT date(time, 'unixepoch'), key, model, count(*), sum(prompt_tokens), "
+          "SELECT date(time, 'unixepoch'), key, model, sum(route <> 'dropped'), "
+          "sum(prompt_tokens), "
           "sum(cached_tokens), sum(completion_tokens), sum(outcome = 'failed'), "
           "sum(outcome = 'cancelled'), "
           "coalesce(avg(CASE WHEN first_token_seconds > 0 THEN first_token_seconds END), 0), "
-          "sum(seconds), sum(cost_usd) FROM requests "
+          "sum(seconds), sum(cost_usd), sum(route NOT IN ('', 'dropped')), sum(route = 'lite'), "
+          "sum(saved_usd) FROM requests "
           "WHERE date(time, 'unixepoch') > date('now', '-' || ? || ' days') "
           "AND (?2 = '' OR key = ?2) GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2, 3"));
   select.bind(1, query.days).bind(2, query.key);
@@ -162,7 +168,10 @@ Result<std::vector<UsageRow>> read_usage(const std::filesystem::path& path,
                     .cancelled = select.integer(8),
                     .first_token_seconds = select.real(9),
                     .seconds = select.real(10),
-                    .cost_usd = select.real(11)});
+                    .cost_usd = select.real(11),
+                    .routed = select.integer(12),
+                    .kept = select.integer(13),
+                    .saved_usd = select.real(14)});
   }
 }
 

@@ -30,6 +30,12 @@ struct LedgerEntry {
   double seconds = 0;
   std::string outcome = {};  // "stop", "length", "cancelled", "failed"
   double cost_usd = 0;       // by the price table of that time; 0 without one
+  // Of a request to the model "auto": "lite" where Lite's answer stayed, else why V1 answered. What
+  // Lite had computed for an answer of V1's is an entry of its own: kDropped.
+  std::string route = {};
+  double saved_usd = 0;  // against V1 answering at once; negative for what was dropped
+
+  static constexpr const char* kDropped = "dropped";
 };
 
 // Sums over the entries of one day (UTC), key and model.
@@ -46,6 +52,9 @@ struct UsageRow {
   double first_token_seconds = 0;  // mean
   double seconds = 0;              // sum
   double cost_usd = 0;
+  int64_t routed = 0;    // requests to the model "auto",
+  int64_t kept = 0;      // those of them that Lite's answer was enough for,
+  double saved_usd = 0;  // and what that saved against V1 answering all
 };
 
 struct UsageQuery {

@@ -31,61 +31,95 @@ int64_t resident_bytes() {
   return resident * ::sysconf(_SC_PAGESIZE);
 }
 
-MetricFamily family(const char* name, const char* help, MetricType type, double value) {
-  prometheus::ClientMetric metric;
-  (type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+MetricFamily family(const char* name, const char* help, MetricType type) {
   MetricFamily family;
   family.name = name;
   family.help = help;
   family.type = type;
-  family.metric.push_back(std::move(metric));
   return family;
 }
 
+void add_value(MetricFamily& family, double value, const std::string& model) {
+  prometheus::ClientMetric metric;
+  if (!model.empty()) metric.label.push_back({"model", model});
+  (family.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+  family.metric.push_back(std::move(metric));
+}
+
+// One number of each engine, or of the process.
+struct EngineMetric {
+  const char* name;
+  const char* help;
+  MetricType type;
+  double (*read)(const ServingStats&);
+};
+
+template <auto kMember>
+double member(const ServingStats& stats) {
+  return static_cast<double>(stats.*kMember);
+}
+
+template <auto kPages>
+double bytes(const ServingStats& stats) {
+  return static_cast<double>(stats.*kPages * stats.page_bytes);
+}
+
+using S = ServingStats;
+constexpr MetricType kGauge = MetricType::Gauge;
+constexpr MetricType kCounter = MetricType::Counter;
+constexpr EngineMetric kEngineMetrics[] = {
+    {"fathom_queue_answers", "Answers that wait for their turn", kGauge, member<&S::waiting>},
+    {"fathom_batch_answers", "Answers computed together now", kGauge, member<&S::running>},
+    {"fathom_batch_tokens", "Tokens computed in the last step", kGauge, member<&S::step_rows>},
+    {"fathom_batch_prompt_tokens", "Those of them that belong to prompts", kGauge,
+     member<&S::step_prompt_rows>},
+    {"fathom_step_seconds", "Time of the last step", kGauge, member<&S::step_seconds>},
+    {"fathom_kv_bytes", "Memory for keys and values", kGauge, bytes<&S::pages_total>},
+    {"fathom_kv_used_bytes", "Of it, held by answers in the batch", kGauge, bytes<&S::pages_used>},
+    {"fathom_kv_cached_bytes", "Of it, prefixes kept for later requests", kGauge,
+     bytes<&S::pages_cached>},
+    {"fathom_requests_total", "Requests taken by the engine", kCounter, member<&S::requests>},
+    {"fathom_refused_total", "Requests refused because the queue was full", kCounter,
+     member<&S::refusals>},
+    {"fathom_answers_ended_total", "Answers that ended", kCounter, member<&S::answers_ended>},
+    {"fathom_answers_cancelled_total", "Answers whose client went away", kCounter,
+     member<&S::answers_cancelled>},
+    {"fathom_answers_failed_total", "Answers that failed", kCounter, member<&S::answers_failed>},
+    {"fathom_preemptions_total", "Answers that gave their memory to older ones for a while",
+     kCounter, member<&S::preemptions>},
+    {"fathom_prompt_tokens_total", "Tokens of prompts", kCounter, member<&S::prompt_tokens>},
+    {"fathom_cached_tokens_total", "Those of them found in the prefix cache", kCounter,
+     member<&S::cached_tokens>},
+    {"fathom_answer_tokens_total", "Tokens of answers", kCounter, member<&S::answer_tokens>},
+    {"fathom_computed_tokens_total", "Tokens that went through the model", kCounter,
+     member<&S::computed_tokens>},
+    {"fathom_evicted_pages_total", "Pages of the prefix cache given up for others", kCounter,
+     member<&S::evicted_pages>},
+    {"fathom_steps_total", "Steps of the model", kCounter, member<&S::steps>},
+    {"fathom_step_seconds_total", "Time in steps", kCounter, member<&S::total_seconds>},
+    {"fathom_model_seconds_total", "Of it, in the model", kCounter, member<&S::model_seconds>},
+    {"fathom_sampling_seconds_total", "Of it, drawing tokens", kCounter,
+     member<&S::sampling_seconds>},
+};
+
 std::vector<MetricFamily> engine_families(const Metrics::Gauges& now) {
-  const ServingStats& engine = now.engine;
   std::vector<MetricFamily> families;
-  const auto gauge = [&](const char* name, const char* help, auto value) {
-    families.push_back(family(name, help, MetricType::Gauge, static_cast<double>(value)));
+  const auto add = [&](const char* name, const char* help, MetricType type, double value) {
+    families.push_back(family(name, help, type));
+    add_value(families.back(), value, {});
   };
-  const auto counter = [&](const char* name, const char* help, auto value) {
-    families.push_back(family(name, help, MetricType::Counter, static_cast<double>(value)));
-  };
-  gauge("fathom_connections", "Open connections", now.connections);
-  gauge("fathom_queue_answers", "Answers that wait for their turn", engine.waiting);
-  gauge("fathom_batch_answers", "Answers computed together now", engine.running);
-  gauge("fathom_batch_tokens", "Tokens computed in the last step", engine.step_rows);
-  gauge("fathom_batch_prompt_tokens", "Those of them that belong to prompts",
-        engine.step_prompt_rows);
-  gauge("fathom_step_seconds", "Time of the last step", engine.step_seconds);
-  gauge("fathom_kv_bytes", "Memory for keys and values", engine.pages_total * engine.page_bytes);
-  gauge("fathom_kv_used_bytes", "Of it, held by answers in the batch",
-        engine.pages_used * engine.page_bytes);
-  gauge("fathom_kv_cached_bytes", "Of it, prefixes kept for later requests",
-        engine.pages_cached * engine.page_bytes);
-  gauge("process_resident_memory_bytes", "Resident memory of the process", resident_bytes());
-  counter("fathom_requests_total", "Requests taken by the engine", engine.requests);
-  counter("fathom_refused_total", "Requests refused because the queue was full", engine.refusals);
-  counter("fathom_answers_ended_total", "Answers that ended", engine.answers_ended);
-  counter("fathom_answers_cancelled_total", "Answers whose client went away",
-          engine.answers_cancelled);
-  counter("fathom_answers_failed_total", "Answers that failed", engine.answers_failed);
-  counter("fathom_preemptions_total", "Answers that gave their memory to older ones for a while",
-          engine.preemptions);
-  counter("fathom_prompt_tokens_total", "Tokens of prompts", engine.prompt_tokens);
-  counter("fathom_cached_tokens_total", "Those of them found in the prefix cache",
-          engine.cached_tokens);
-  counter("fathom_answer_tokens_total", "Tokens of answers", engine.answer_tokens);
-  counter("fathom_computed_tokens_total", "Tokens that went through the model",
-          engine.computed_tokens);
-  counter("fathom_evicted_pages_total", "Pages of the prefix cache given up for others",
-          engine.evicted_pages);
-  counter("fathom_steps_total", "Steps of the model", engine.steps);
-  counter("fathom_step_seconds_total", "Time in steps", engine.total_seconds);
-  counter("fathom_model_seconds_total", "Of it, in the model", engine.model_seconds);
-  counter("fathom_sampling_seconds_total", "Of it, drawing tokens", engine.sampling_seconds);
-  counter("fathom_ledger_lost_total", "Requests that could not be written to the ledger",
-          now.ledger_lost);
+  add("fathom_connections", "Open connections", kGauge, now.connections);
+  add("process_resident_memory_bytes", "Resident memory of the process", kGauge,
+      static_cast<double>(resident_bytes()));
+  add("fathom_ledger_lost_total", "Requests that could not be written to the ledger", kCounter,
+      static_cast<double>(now.ledger_lost));
+  const bool labelled = now.engines.size() > 1;
+  for (const EngineMetric& metric : kEngineMetrics) {
+    families.push_back(family(metric.name, metric.help, metric.type));
+    for (const auto& [model, stats] : now.engines) {
+      add_value(families.back(), metric.read(stats), labelled ? model : std::string());
+    }
+  }
   return families;
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/serving_engine.h"
 
@@ -12,8 +13,13 @@ namespace fathom::serve {
 
 class Metrics {
  public:
+  struct EngineStats {
+    std::string model;
+    ServingStats stats;
+  };
   struct Gauges {
-    ServingStats engine;
+    // With several, each has lines of its own with the label `model`.
+    std::vector<EngineStats> engines;
     int connections = 0;
     int64_t ledger_lost = 0;
   };

@@ -42,6 +42,7 @@ std::string_view openapi_document() {
     "texts": {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1, "maxItems": 256, "items": {"type": "string"}}, {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}, {"type": "array", "minItems": 1, "maxItems": 256, "items": {"$ref": "#/components/schemas/tokens"}}]},
     "content": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "object", "required": ["type", "text"], "properties": {"type": {"const": "text"}, "text": {"type": "string"}}, "additionalProperties": false}}]},
     "message": {"type": "object", "required": ["role", "content"], "additionalProperties": false, "properties": {"role": {"enum": ["system", "developer", "user", "assistant"]}, "content": {"$ref": "#/components/schemas/content"}, "reasoning_content": {"type": ["string", "null"]}}},
+    "metadata": {"type": ["object", "null"], "maxProperties": 16, "additionalProperties": {"type": "string", "maxLength": 512}},
     "stop": {"oneOf": [{"type": "null"}, {"type": "string", "minLength": 1}, {"type": "array", "maxItems": 16, "items": {"type": "string", "minLength": 1, "maxLength": 1024}}]},
     "stream_options": {"type": ["object", "null"], "additionalProperties": false, "properties": {"include_usage": {"type": ["boolean", "null"]}, "include_obfuscation": {"const": false}}},
     "chat": {"type": "object", "required": ["messages"], "additionalProperties": false, "properties": {
@@ -52,7 +53,7 @@ std::string_view openapi_document() {
       "seed": {"type": ["integer", "null"]}, "logit_bias": {"type": ["object", "null"], "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}}, "stop": {"$ref": "#/components/schemas/stop"},
       "max_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": 16777216}, "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": 16777216},
       "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 16}, "logprobs": {"type": ["boolean", "null"]}, "top_logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 20},
-      "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]},
+      "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]}, "metadata": {"$ref": "#/components/schemas/metadata"},
       "response_format": {"const": {"type": "text"}}
     }},
     "completion": {"type": "object", "required": ["prompt"], "additionalProperties": false, "properties": {
@@ -66,7 +67,7 @@ std::string_view openapi_document() {
     "responses": {"type": "object", "required": ["input"], "additionalProperties": false, "properties": {
       "model": {"type": ["string", "null"]}, "input": {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1, "maxItems": 4096, "items": {"type": "object"}}]}, "instructions": {"type": ["string", "null"]},
       "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2}, "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "top_k": {"type": ["integer", "null"], "minimum": -1}, "min_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "repetition_penalty": {"type": ["number", "null"], "minimum": 0.01, "maximum": 10}, "presence_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2}, "frequency_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2}, "seed": {"type": ["integer", "null"]}, "logit_bias": {"type": ["object", "null"], "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}}, "stop": {"$ref": "#/components/schemas/stop"}, "max_output_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": 16777216},
-      "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]}, "store": {"const": false}
+      "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]}, "metadata": {"$ref": "#/components/schemas/metadata"}, "store": {"const": false}
     }},
     "embedding": {"type": "object", "required": ["input"], "additionalProperties": false, "properties": {
       "model": {"type": ["string", "null"]}, "input": {"$ref": "#/components/schemas/texts"}, "encoding_format": {"enum": ["float", "base64", null]}, "pooling": {"enum": ["mean", "last", null]}, "user": {"type": ["string", "null"]}

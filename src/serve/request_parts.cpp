@@ -15,6 +15,9 @@ constexpr double kMostPenalty = 2;
 constexpr double kMostBias = 100;
 constexpr size_t kMostStops = 16;
 constexpr size_t kLongestStop = 1024;
+constexpr size_t kMostMetadata = 16;
+constexpr size_t kLongestMetadataName = 64;
+constexpr size_t kLongestMetadata = 512;
 
 std::optional<float> as_float(std::optional<double> value) {
   return value ? std::optional(static_cast<float>(*value)) : std::nullopt;
@@ -80,6 +83,30 @@ ApiStatus read_stream_options(Fields& fields, GenerationRequest& request) {
   return options.unknown();
 }
 
+// Texts by name, as in OpenAI's API. They say something about the request and change no answer, but
+// that `class` may decide which model gives it.
+ApiStatus read_metadata(Fields& fields, GenerationRequest& request) {
+  const Json* value = fields.find("metadata");
+  if (value == nullptr) return {};
+  if (!value->is_object()) {
+    return bad_request("metadata", "metadata must be an object, not {}.", kind_of(*value));
+  }
+  if (value->size() > kMostMetadata) {
+    return bad_request("metadata", "metadata has {} entries; at most {} are allowed.",
+                       value->size(), kMostMetadata);
+  }
+  for (const auto& [name, entry] : value->items()) {
+    if (!entry.is_string() || name.size() > kLongestMetadataName ||
+        entry.get_ref<const std::string&>().size() > kLongestMetadata) {
+      return bad_request("metadata",
+                         "metadata must hold texts of at most {} bytes under names of at most {}.",
+                         kLongestMetadata, kLongestMetadataName);
+    }
+    if (name == "class") request.request_class = entry.get<std::string>();
+  }
+  return {};
+}
+
 ApiResult<std::string> read_text_parts(const Json& parts, const std::string& path,
                                        bool responses_api) {
   std::string text;
@@ -143,6 +170,7 @@ ApiResult<GenerationRequest> read_generation(Fields& fields) {
   FATHOM_CHECK(read_stop(fields, request.stop));
   FATHOM_CHECK(read_logit_bias(fields, request.logit_bias));
   FATHOM_CHECK(read_stream_options(fields, request));
+  FATHOM_CHECK(read_metadata(fields, request));
   // Says who asks, for the operator's own books; it changes no answer.
   FATHOM_CHECK(fields.string("user"));
   return request;

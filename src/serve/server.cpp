@@ -15,6 +15,8 @@
 #include "serve/key_gate.h"
 #include "serve/ledger.h"
 #include "serve/metrics.h"
+#include "serve/routing.h"
+#include "serve/served_model.h"
 #include "serve/task_queue.h"
 
 namespace fathom::serve {
@@ -40,12 +42,10 @@ void raise_descriptor_limit() {
 
 struct Server::Impl {
   ServeOptions options;
-  std::shared_ptr<Engine> engine;
-  SamplingOptions recommended;
   EventLog log;
   std::unique_ptr<ApiKeys> keys;
   std::unique_ptr<Ledger> ledger;
-  std::unique_ptr<ServingEngine> serving;
+  std::vector<ServedModel> models;
   std::unique_ptr<Metrics> metrics;
   std::unique_ptr<KeyGate> gate;
   std::unique_ptr<Api> api;
@@ -56,7 +56,7 @@ struct Server::Impl {
 
   explicit Impl(const ServeOptions& chosen) : options(chosen), log(chosen.log) {}
 
-  Status open();
+  Status open(const std::vector<NamedModel>& named_models);
   void handle(HttpRequest request, const std::shared_ptr<Exchange>& exchange);
   void admit(ApiCall call);
   bool answer_preflight(const ApiCall& call);
@@ -64,31 +64,44 @@ struct Server::Impl {
   bool origin_is_allowed(std::string_view origin) const;
 };
 
-Status Server::Impl::open() {
+Status Server::Impl::open(const std::vector<NamedModel>& named_models) {
   if (options.require_keys) {
     FATHOM_TRY(keys, ApiKeys::open(options.database));
   }
   if (options.keep_ledger) {
     FATHOM_TRY(ledger, Ledger::open(options.database, options.usage_days));
   }
-  FATHOM_TRY(serving, ServingEngine::start(engine, options.engine));
+  if (named_models.size() > 1) options.engine.turns = std::make_shared<Turns>();
+  for (const NamedModel& named : named_models) {
+    ServedModel model{.name = named.name,
+                      .engine = named.model.impl()->engine,
+                      .serving = {},
+                      .recommended = named.model.recommended_sampling()};
+    FATHOM_TRY(model.serving, ServingEngine::start(model.engine, options.engine));
+    models.push_back(std::move(model));
+  }
+  std::optional<Routing> routing;
+  if (options.route) {
+    FATHOM_TRY(routing, Routing::make(*options.route, models));
+  }
   metrics = std::make_unique<Metrics>([this] {
-    Metrics::Gauges gauges{.engine = serving->stats()};
+    Metrics::Gauges gauges;
+    for (const ServedModel& model : models) {
+      gauges.engines.push_back({.model = model.name, .stats = model.serving->stats()});
+    }
     const std::lock_guard lock(http_mutex);
     if (http) gauges.connections = http->connections();
     if (ledger) gauges.ledger_lost = ledger->lost();
     return gauges;
   });
   gate = std::make_unique<KeyGate>(keys.get(), options.key_limits);
-  api = std::make_unique<Api>(Api::Parts{.engine = engine,
-                                         .serving = serving.get(),
+  api = std::make_unique<Api>(Api::Parts{.models = &models,
+                                         .routing = std::move(routing),
                                          .metrics = metrics.get(),
                                          .log = &log,
                                          .ledger = ledger.get(),
                                          .prices = options.prices,
                                          .database = options.database,
-                                         .model_name = options.model_name,
-                                         .recommended = recommended,
                                          .needs_keys = keys != nullptr});
   tasks = std::make_unique<TaskQueue>(kTaskThreads, kMostTasks);
   raise_descriptor_limit();
@@ -202,16 +215,17 @@ void Server::Impl::admit(ApiCall call) {
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Result<std::unique_ptr<Server>> Server::start(const Model& model, const ServeOptions& options) {
+Result<std::unique_ptr<Server>> Server::start(const std::vector<NamedModel>& models,
+                                              const ServeOptions& options) {
   auto impl = std::make_unique<Impl>(options);
-  impl->engine = model.impl()->engine;
-  impl->recommended = model.recommended_sampling();
-  const Status opened = impl->open();
+  const Status opened = impl->open(models);
   std::unique_ptr<Server> server(new Server(std::move(impl)));
   if (!opened) return std::unexpected(opened.error());
+  EventLog::Fields names = EventLog::Fields::array();
+  for (const NamedModel& model : models) names.push_back(model.name);
   server->impl_->log.info("listening", {{"host", options.http.host},
                                         {"port", server->port()},
-                                        {"model", options.model_name},
+                                        {"models", names},
                                         {"tls", !options.http.tls_certificate.empty()},
                                         {"keys", options.require_keys}});
   return server;
@@ -230,7 +244,7 @@ bool Server::stop(std::chrono::milliseconds limit) {
     all_ended = impl.http->drain(limit);
   }
   // Cancels what is left, which ends its exchanges.
-  if (impl.serving) impl.serving->stop();
+  for (const ServedModel& model : impl.models) model.serving->stop();
   if (impl.http) impl.http->drain(std::chrono::seconds(1));
   return all_ended;
 }

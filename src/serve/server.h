@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/serving_engine.h"
+#include "route/policy.h"
 #include "serve/event_log.h"
 #include "serve/http_server.h"
 #include "serve/key_limits.h"
@@ -20,21 +22,29 @@ namespace fathom::serve {
 
 struct ServeOptions {
   HttpOptions http;
-  ServingOptions engine;
-  std::string model_name;          // by which clients ask for the model
+  ServingOptions engine;           // of each model
   std::filesystem::path database;  // of keys and the ledger
   bool require_keys = false;
   bool keep_ledger = true;
   int64_t usage_days = 90;                     // how long the ledger keeps a request; 0: for ever
   KeyLimits key_limits;                        // for what a key has no limit of its own
   Prices prices;                               // for the ledger
+  std::optional<route::Policy> route = {};     // for requests to the model "auto"
   std::vector<std::string> cors_origins = {};  // "*": any; empty: CORS is off
   LogFormat log = LogFormat::kText;
 };
 
+// A model and the name by which clients ask for it.
+struct NamedModel {
+  std::string name;
+  Model model;
+};
+
 class Server {
  public:
-  static Result<std::unique_ptr<Server>> start(const Model& model, const ServeOptions& options);
+  // At least one model, each under a name of its own; the first answers who names none.
+  static Result<std::unique_ptr<Server>> start(const std::vector<NamedModel>& models,
+                                               const ServeOptions& options);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -34,12 +34,13 @@ Model load(const ServerOptions& options) {
 
 TestServer::TestServer(ServerOptions options) {
   options.serve.http.port = 0;
-  options.serve.model_name = "tiny";
   options.serve.log = serve::LogFormat::kNone;
   options.serve.engine.kv_memory = int64_t{64} << 20;
   if (options.serve.engine.context == 0) options.serve.engine.context = 100'000;
   if (options.serve.database.empty()) options.serve.database = database();
-  auto server = serve::Server::start(load(options), options.serve);
+  std::vector<serve::NamedModel> models = {{"tiny", load(options)}};
+  for (const std::string& name : options.others) models.push_back({name, load(options)});
+  auto server = serve::Server::start(models, options.serve);
   if (!server) throw std::runtime_error(server.error().message);
   server_ = *std::move(server);
 }

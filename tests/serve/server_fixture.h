@@ -17,6 +17,8 @@ struct ServerOptions {
   serve::ServeOptions serve = {};
   bool endless = false;  // the model never ends an answer
   bool thinks = false;   // its template opens <think>, and it never ends an answer
+  // Names of further models, each like the first ("tiny").
+  std::vector<std::string> others = {};
 };
 
 class TestServer {

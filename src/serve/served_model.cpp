@@ -1,0 +1,64 @@
+#include "serve/served_model.h"
+
+#include <array>
+#include <utility>
+
+#include "engine/engine.h"
+#include "engine/sampler.h"
+
+namespace fathom::serve {
+
+ApiResult<const Tokenizer*> ServedModel::tokenizer() const {
+  const auto found = engine->need_tokenizer();
+  if (!found) return bad_request("model", "{}", found.error().message);
+  return *found;
+}
+
+ApiResult<Request> ServedModel::chat_prompt(const std::vector<Message>& messages,
+                                            const char* param) const {
+  FATHOM_TRY(const Tokenizer* words, tokenizer());
+  const auto prompt = engine->render(messages, true, words);
+  if (!prompt) return bad_request(param, "{}", prompt.error().message);
+  // The template writes BOS itself.
+  auto tokens = words->encode(*prompt, SpecialText::kParse, false);
+  if (!tokens) return bad_request(param, "{}", tokens.error().message);
+  Request request;
+  request.prompt = *std::move(tokens);
+  request.reasoning = AnswerStream::reasoning_after(*prompt);
+  return request;
+}
+
+ApiResult<Request> ServedModel::text_prompt(const PromptText& text, const char* param) const {
+  Request request;
+  if (const auto* ids = std::get_if<std::vector<int32_t>>(&text)) {
+    request.prompt = *ids;
+  } else {
+    FATHOM_TRY(const Tokenizer* words, tokenizer());
+    auto tokens = words->encode(std::get<std::string>(text), SpecialText::kPlain, true);
+    if (!tokens) return bad_request(param, "{}", tokens.error().message);
+    request.prompt = *std::move(tokens);
+  }
+  if (request.prompt.empty()) return bad_request(param, "{} is empty.", param);
+  if (const Status known = engine->check_tokens(request.prompt); !known) {
+    return bad_request(param, "{}", known.error().message);
+  }
+  return request;
+}
+
+ApiStatus ServedModel::apply(const GenerationRequest& wanted, Request& request) const {
+  request.options = wanted.options(recommended);
+  request.answers = wanted.n;
+  request.logprobs = wanted.logprobs;
+  for (const LogitBias& bias : wanted.logit_bias) {
+    const std::array<int32_t, 1> token = {bias.token};
+    if (const Status known = engine->check_tokens(token); !known) {
+      return bad_request("logit_bias", "{}", known.error().message);
+    }
+  }
+  if (const Status valid = validate(request.options.sampling); !valid) {
+    return bad_request({}, "{}.", valid.error().message);
+  }
+  return {};
+}
+
+}  // namespace fathom::serve

@@ -1,0 +1,29 @@
+// A model under the name by which clients ask for it, with the engine that answers for it, and how
+// what was asked becomes a request to that engine. Immutable while the server runs; any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/serving_engine.h"
+#include "serve/api_error.h"
+#include "serve/api_request.h"
+
+namespace fathom::serve {
+
+struct ServedModel {
+  std::string name;
+  std::shared_ptr<Engine> engine;
+  std::unique_ptr<ServingEngine> serving;
+  SamplingOptions recommended;  // what the model's makers advise
+
+  // `param` is the field of the request to name where it is at fault.
+  ApiResult<const Tokenizer*> tokenizer() const;
+  ApiResult<Request> chat_prompt(const std::vector<Message>& messages, const char* param) const;
+  ApiResult<Request> text_prompt(const PromptText& text, const char* param) const;
+  // Sampling options, the number of answers and their scores.
+  ApiStatus apply(const GenerationRequest& wanted, Request& request) const;
+};
+
+}  // namespace fathom::serve
