@@ -1,6 +1,8 @@
 #include "engine/prefix_cache.h"
 
 #include <algorithm>
+#include <iterator>
+#include <limits>
 #include <utility>
 
 #include "base/assert.h"
@@ -11,19 +13,12 @@ class PrefixCache::Node {
  public:
   int32_t page = 0;
   int32_t locks = 0;
+  uint64_t step = 0;             // that computes it
   Children* siblings = nullptr;  // the map that owns this node,
   const Key* key = nullptr;      // and where in it
   Children children;
   std::list<Node*>::iterator place;  // in idle_ or busy_
 };
-
-size_t PrefixCache::Hash::operator()(const Key& key) const {
-  uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a over whole tokens, then mixed
-  for (const int32_t token : key) {
-    hash = (hash ^ static_cast<uint32_t>(token)) * 0x100000001b3U;
-  }
-  return hash ^ (hash >> 32);
-}
 
 PrefixCache::PrefixCache(KvCache& cache) : cache_(cache) {}
 
@@ -69,12 +64,45 @@ bool PrefixCache::add(Path& path, PageTokens tokens, int32_t page) {
   Node* node = entry->second.get();
   node->page = page;
   node->locks = 1;
+  node->step = step_;
   node->siblings = &children;
   node->key = &entry->first;
   node->place = busy_.insert(busy_.begin(), node);
   path.push_back(node);
   ++pages_;
   return true;
+}
+
+// In the order of their tokens, pages that begin alike are neighbours, and the further from where
+// `tokens` would stand, the less they have in common. So the nearest on either side decide.
+PrefixCache::Alike PrefixCache::most_alike(const Path& path, std::span<const int32_t> tokens) {
+  FATHOM_ASSERT(!tokens.empty() && std::ssize(tokens) <= CachePool::kPageTokens);
+  const Children& children = after(path);
+  Key key;
+  key.fill(std::numeric_limits<int32_t>::min());
+  std::copy(tokens.begin(), tokens.end(), key.begin());
+  const auto place = children.lower_bound(key);
+  Node* best = nullptr;
+  int64_t longest = 0;
+  // True once nothing better can come on this side.
+  const auto look_at = [&](const Children::value_type& child) {
+    const int64_t common =
+        std::mismatch(tokens.begin(), tokens.end(), child.first.begin()).first - tokens.begin();
+    if (common <= longest) return true;
+    if (child.second->step == step_) return false;  // not computed yet
+    best = child.second.get();
+    longest = common;
+    return true;
+  };
+  for (auto next = place; next != children.end() && !look_at(*next); ++next) {
+  }
+  for (auto next = std::make_reverse_iterator(place); next != children.rend() && !look_at(*next);
+       ++next) {
+  }
+  if (best == nullptr) return {};
+  // Its parent is the last of a locked path, so that the order of idle_ stays right.
+  if (best->locks == 0) idle_.splice(idle_.begin(), idle_, best->place);
+  return {.page = best->page, .tokens = longest};
 }
 
 void PrefixCache::leave(Path& path) {

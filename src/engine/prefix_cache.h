@@ -1,6 +1,7 @@
 // Which beginnings of texts have their keys and values in the cache: a radix tree whose edges are
 // whole pages of tokens, so that requests with an equal beginning share its pages (SGLang's
-// RadixAttention, Zheng et al. 2024, at the granularity of pages).
+// RadixAttention, Zheng et al. 2024, at the granularity of pages). Of a page that begins alike and
+// goes on otherwise, a copy can be taken: most_alike().
 //
 // The tree owns one reference to each of its pages. Sequences lock the nodes they use; what nobody
 // has locked can be evicted, least recently used first. One thread; the KvCache must outlive it,
@@ -10,9 +11,9 @@
 #include <array>
 #include <cstdint>
 #include <list>
+#include <map>
 #include <memory>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "engine/kv_cache.h"
@@ -37,6 +38,16 @@ class PrefixCache {
   // Makes that node, of a page that holds (or will hold after this step) these tokens; the tree
   // becomes one more owner of the page. False, and no change, if there is such a node already.
   bool add(Path& path, PageTokens tokens, int32_t page);
+  // Of the pages that follow `path` and were there before this step, the one with the longest
+  // beginning in common with `tokens` (one at least, not longer than a page), which counts as used
+  // now. Its rows may be copied before anything is evicted.
+  struct Alike {
+    int32_t page = 0;
+    int64_t tokens = 0;  // that it has in common; 0: there is none
+  };
+  Alike most_alike(const Path& path, std::span<const int32_t> tokens);
+  // Pages added from now on are computed in a new step.
+  void begin_step() { ++step_; }
   // Unlocks the whole path and empties it.
   void leave(Path& path);
 
@@ -50,10 +61,7 @@ class PrefixCache {
 
  private:
   using Key = std::array<int32_t, CachePool::kPageTokens>;
-  struct Hash {
-    size_t operator()(const Key& key) const;
-  };
-  using Children = std::unordered_map<Key, std::unique_ptr<Node>, Hash>;
+  using Children = std::map<Key, std::unique_ptr<Node>>;  // so that the most alike are neighbours
 
   Children& after(const Path& path);
   void lock(Node& node);
@@ -66,6 +74,7 @@ class PrefixCache {
   std::list<Node*> busy_;  // locked nodes, in no order
   int64_t pages_ = 0;
   int64_t evicted_ = 0;
+  uint64_t step_ = 0;
 };
 
 }  // namespace fathom

@@ -108,6 +108,7 @@ int64_t Scheduler::pages_used() const {
 
 const std::vector<ScheduledSequence>& Scheduler::plan(const StepLimits& limits) {
   ++step_;
+  prefixes_.begin_step();
   plan_.clear();
   planned_prompt_rows_ = 0;
   rows_left_ = options_.max_batch_tokens;
@@ -142,6 +143,7 @@ void Scheduler::plan_prompts(int64_t budget, int64_t most_running) {
     s.considered_in = step_;
     match_prefix(s);
     if (waits_for_older(s)) return;
+    copy_prefix(s);
     const int64_t wanted = s.max_rows > 0 ? std::min(s.remaining(), s.max_rows) : s.remaining();
     const int64_t half = left - left / 2;
     if (wanted <= half) {
@@ -271,6 +273,27 @@ void Scheduler::match_prefix(Sequence& sequence) {
     sequence.computed.adopt(PrefixCache::page(*node), tokens);
     if (sequence.preemptions == 0) sequence.cached_tokens += kPage;
   }
+}
+
+// Of the next page, which nobody has as a whole, copies as many rows as another begins alike with:
+// the beginning that a chat template puts before every text, up to where the texts differ.
+void Scheduler::copy_prefix(Sequence& sequence) {
+  const int64_t at = std::ssize(sequence.path) * kPage;
+  if (sequence.every_row || sequence.path_ends || !options_.prefix_cache ||
+      sequence.computed.length() != at || sequence.remaining() < 2) {
+    return;
+  }
+  // First, as it may evict the page to copy from.
+  if (cache_.free_pages() == 0 && !prefixes_.evict()) return;
+  const auto next = std::span<const int32_t>(sequence.tokens)
+                        .subspan(static_cast<size_t>(at),
+                                 static_cast<size_t>(std::min(sequence.remaining() - 1, kPage)));
+  const auto [page, count] = prefixes_.most_alike(sequence.path, next);
+  if (count == 0) return;
+  const bool room = sequence.computed.append(next.first(static_cast<size_t>(count)));
+  FATHOM_ASSERT(room);
+  cache_.pool().copy_page(page, sequence.computed.pages().back());
+  if (sequence.preemptions == 0) sequence.cached_tokens += count;
 }
 
 // Puts the pages that are full now into the prefix cache.

@@ -115,6 +115,7 @@ class Scheduler {
   bool admit(Sequence& sequence, int64_t most_running);
   void schedule(Sequence& sequence, int64_t rows);
   void match_prefix(Sequence& sequence);
+  void copy_prefix(Sequence& sequence);
   void keep_prefix(Sequence& sequence);
   bool make_room(Sequence& sequence, int64_t rows);
   int64_t rows_that_fit(const Sequence& sequence) const;

@@ -46,4 +46,12 @@ CacheView CachePool::layer(int64_t layer) const {
   return view;
 }
 
+void CachePool::copy_page(int64_t from, int64_t to) {
+  for (int64_t i = 0; i < layout_.layers; ++i) {
+    const CacheView view = layer(i);
+    std::memcpy(view.base + to * view.page_bytes, view.base + from * view.page_bytes,
+                static_cast<size_t>(view.page_bytes));
+  }
+}
+
 }  // namespace fathom

@@ -34,6 +34,8 @@ class CachePool {
   int64_t pages() const { return pages_; }
   const CacheLayout& layout() const { return layout_; }
   CacheView layer(int64_t layer) const;
+  // All rows of all layers. Not while a step computes either page.
+  void copy_page(int64_t from, int64_t to);
 
  private:
   struct Unmap {

@@ -76,6 +76,70 @@ TEST_F(PrefixCacheTest, EvictsLeavesTheLeastRecentlyUsedFirst) {
   EXPECT_EQ(cache.free_pages(), 8);
 }
 
+TEST_F(PrefixCacheTest, FindsThePageThatBeginsMostAlike) {
+  auto a = store({100});
+  Page half = page(100);
+  half[20] = 0;
+  PrefixCache::Path other;
+  const int32_t second = *cache.take();
+  ASSERT_TRUE(prefixes.add(other, half, second));
+  prefixes.begin_step();
+
+  const auto alike = [&](Page tokens, size_t count) {
+    return prefixes.most_alike({}, std::span(tokens).first(count));
+  };
+  Page wanted = page(100);
+  wanted[25] = 1;
+  EXPECT_EQ(alike(wanted, 32).page, PrefixCache::page(*a[0]));
+  EXPECT_EQ(alike(wanted, 32).tokens, 25);
+  EXPECT_EQ(alike(wanted, 24).tokens, 24);
+  wanted = half;
+  wanted[22] = 1000;
+  EXPECT_EQ(alike(wanted, 32).page, second);
+  EXPECT_EQ(alike(wanted, 32).tokens, 22);
+  wanted[0] = 5;
+  EXPECT_EQ(alike(wanted, 32).tokens, 0);
+  EXPECT_EQ(prefixes.most_alike(a, page(100)).tokens, 0);  // nothing follows
+
+  prefixes.leave(other);
+  prefixes.leave(a);
+  cache.release(second);
+}
+
+TEST_F(PrefixCacheTest, PassesOverPagesOfThisStepForThoseBeforeIt) {
+  auto a = store({100});
+  prefixes.begin_step();
+  Page later = page(100);
+  later[30] = 0;
+  PrefixCache::Path other;
+  const int32_t taken = *cache.take();
+  ASSERT_TRUE(prefixes.add(other, later, taken));
+  Page wanted = page(100);
+  wanted[30] = 1;  // just after `later`, which has as much in common as `a`
+  EXPECT_EQ(prefixes.most_alike({}, wanted).page, PrefixCache::page(*a[0]));
+  wanted = later;
+  wanted[31] = 1;
+  EXPECT_EQ(prefixes.most_alike({}, wanted).tokens, 30);
+  prefixes.begin_step();
+  EXPECT_EQ(prefixes.most_alike({}, wanted).tokens, 31);
+  prefixes.leave(other);
+  prefixes.leave(a);
+  cache.release(taken);
+}
+
+TEST_F(PrefixCacheTest, KeepsAPageThatWasCopiedLongerThanOthers) {
+  auto a = store({100});
+  auto b = store({200});
+  prefixes.leave(a);
+  prefixes.leave(b);
+  prefixes.begin_step();
+  Page wanted = page(100);
+  wanted[9] = 0;
+  EXPECT_EQ(prefixes.most_alike({}, wanted).tokens, 9);
+  ASSERT_TRUE(prefixes.evict());
+  EXPECT_EQ(prefixes.most_alike({}, wanted).tokens, 9);
+}
+
 TEST_F(PrefixCacheTest, KeepsWhatIsLocked) {
   auto a = store({100, 200});
   auto b = store({100, 300});

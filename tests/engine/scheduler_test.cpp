@@ -13,8 +13,8 @@ namespace {
 constexpr int64_t kPage = CachePool::kPageTokens;
 constexpr int64_t kNoBound = 1 << 20;
 
-// A scheduler with its cache, and a model that computes nothing but remembers which token each
-// place of each page holds. Every plan is checked: what a sequence reads must be its own tokens.
+// A scheduler with its cache, and a model that computes nothing but writes into each place of each
+// page which token it holds. Every plan is checked: what a sequence reads must be its own tokens.
 class Simulation {
  public:
   explicit Simulation(int64_t pages, SchedulerOptions options = {})
@@ -35,7 +35,7 @@ class Simulation {
     for (const auto& s : plan) {
       rows += std::ssize(s.tokens);
       for (int64_t i = 0; i < std::ssize(s.tokens); ++i) {
-        memory_[place(s, s.position + i)] = s.tokens[static_cast<size_t>(i)];
+        row(s, s.position + i) = static_cast<uint16_t>(s.tokens[static_cast<size_t>(i)]);
       }
     }
     EXPECT_LE(rows, options_.max_batch_tokens);
@@ -44,7 +44,8 @@ class Simulation {
     for (const auto& s : plan) {
       const auto& known = known_.at(s.id);
       for (int64_t i = 0; i < s.position + std::ssize(s.tokens); ++i) {
-        EXPECT_EQ(memory_.at(place(s, i)), known[static_cast<size_t>(i)]) << s.id << " at " << i;
+        EXPECT_EQ(row(s, i), static_cast<uint16_t>(known[static_cast<size_t>(i)]))
+            << s.id << " at " << i;
       }
       EXPECT_EQ(s.last, s.position + std::ssize(s.tokens) == std::ssize(known));
       computed_ += std::ssize(s.tokens);
@@ -68,15 +69,17 @@ class Simulation {
   KvCache& cache() { return cache_; }
 
  private:
-  static int64_t place(const ScheduledSequence& s, int64_t position) {
-    return s.pages[static_cast<size_t>(position / kPage)] * kPage + position % kPage;
+  // The key of a token: 16 bits, as the layout below has it.
+  uint16_t& row(const ScheduledSequence& s, int64_t position) {
+    const CacheView view = cache_.pool().layer(0);
+    std::byte* page = view.base + s.pages[static_cast<size_t>(position / kPage)] * view.page_bytes;
+    return reinterpret_cast<uint16_t*>(page)[position % kPage];
   }
 
   KvCache cache_;
   Scheduler scheduler_;
   SchedulerOptions options_;
   std::map<SequenceId, std::vector<int32_t>> known_;
-  std::map<int64_t, int32_t> memory_;
   int64_t computed_ = 0;
 };
 
@@ -230,7 +233,54 @@ TEST(Scheduler, ComputesTheLastTokenOfAPromptThatIsAllInTheCache) {
   sim.finish(a);
   sim.add(tokens(64));
   const auto plan = sim.step();
-  EXPECT_EQ(plan[0].position, 32);
+  EXPECT_EQ(plan[0].position, 63);
+}
+
+TEST(Scheduler, CopiesTheBeginningOfAPageThatGoesOnOtherwise) {
+  Simulation sim(100);
+  const auto a = sim.add(tokens(70));
+  sim.step();
+  auto prompt = tokens(70);
+  prompt[50] = 7;
+  const auto b = sim.add(prompt);
+  auto plan = sim.step();
+  ASSERT_EQ(ids(plan), (Ids{a, b}));
+  EXPECT_EQ(plan[1].position, 50);
+  EXPECT_EQ(plan[0].pages[0], plan[1].pages[0]);
+  EXPECT_NE(plan[0].pages[1], plan[1].pages[1]);
+  EXPECT_EQ(sim.scheduler().cached_tokens(b), 50);
+  // Of the two that are there now, the one with more in common.
+  prompt[60] = 7;
+  const auto c = sim.add(prompt);
+  plan = sim.step();
+  EXPECT_EQ(plan[2].position, 60);
+  EXPECT_EQ(sim.scheduler().cached_tokens(c), 60);
+}
+
+TEST(Scheduler, CopiesNothingThatIsNotComputedYet) {
+  Simulation sim(100);
+  sim.add(tokens(70));
+  auto prompt = tokens(70);
+  prompt[50] = 7;
+  const auto b = sim.add(prompt);
+  const auto plan = sim.step();
+  ASSERT_EQ(plan.size(), 2U);
+  EXPECT_EQ(plan[1].position, 32);  // the whole page is shared, and the next computed by both
+  EXPECT_EQ(sim.scheduler().cached_tokens(b), 32);
+}
+
+TEST(Scheduler, CopiesWhenTheCacheIsFullOfWhatNobodyUses) {
+  Simulation sim(4);
+  for (const int32_t salt : {1, 2}) {
+    const auto old = sim.add(tokens(64, salt));
+    sim.step();
+    sim.finish(old);
+  }
+  EXPECT_EQ(sim.cache().free_pages(), 0);
+  auto prompt = tokens(40, 2);
+  prompt[20] = 7;
+  sim.add(prompt);
+  EXPECT_EQ(sim.step()[0].position, 20);
 }
 
 TEST(Scheduler, KeepsEndedSequencesWhileThereIsRoomAndEvictsTheOldest) {
@@ -288,6 +338,7 @@ TEST(Scheduler, ReadsOnlyItsOwnTokensUnderRandomLoadAndFreesAllInTheEnd) {
         // Beginnings are often shared.
         auto prompt = tokens(1 + below(100), static_cast<int32_t>(below(3)));
         if (below(2) == 0) prompt.back() = static_cast<int32_t>(below(1000));
+        if (below(2) == 0) prompt[prompt.size() / 2] = static_cast<int32_t>(below(3));
         const auto limit = std::min(std::ssize(prompt) + 1 + below(80), sim.scheduler().capacity());
         open[sim.add(prompt, static_cast<Priority>(below(3)))] = limit;
         ++added;

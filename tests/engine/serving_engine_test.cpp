@@ -228,6 +228,19 @@ TEST(ServingEngine, UsesTheAnswerOfOneTurnForTheNext) {
   EXPECT_EQ(second.tokens, alone(next));
 }
 
+TEST(ServingEngine, SaysTheSameWithACopiedBeginningOfAPage) {
+  for (const std::string name : {"llama_gqa_tied", "deepseek_v3"}) {
+    const auto engine = serve({}, name);
+    ask(*engine, greedy(prompt_of(80), 1)).sink->wait();
+    auto prompt = prompt_of(80);
+    prompt[55] = 11;
+    const Request next = greedy(prompt, 30);
+    const auto answer = ask(*engine, next).sink->wait();
+    EXPECT_EQ(answer.end.cached_tokens, 55) << name;
+    EXPECT_EQ(answer.tokens, alone(next, name)) << name;
+  }
+}
+
 TEST(ServingEngine, FreesTheMemoryOfACancelledRequestBeforeTheNextStep) {
   const auto engine = serve();
   std::promise<void> reached;
