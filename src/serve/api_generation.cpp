@@ -45,6 +45,7 @@ Generation::Call Api::generation(const ApiCall& call, Job& job, const RouteTaken
                               .writer = std::move(job.writer),
                               .stream = job.stream,
                               .keep_scores = job.keep_scores,
+                              .best = job.best,
                               .headers = call.headers,
                               .waited = waited,
                               .metrics = parts_.metrics};
@@ -177,17 +178,21 @@ ApiStatus Api::completions(ApiCall& call) {
   if (wanted.echo && options.logprobs && options.stream) {
     return bad_request("stream", "A stream cannot echo the prompt's logprobs. Leave out stream.");
   }
+  const bool chooses = wanted.best_of > options.n;
   return answer(call, options, [&](const ServedModel& model) -> ApiResult<Job> {
     FATHOM_TRY(const Tokenizer* words, model.tokenizer());
     Job job{.model = &model,
             .requests = {},
             .writer = {},
             .stream = options.stream,
-            .keep_scores = options.logprobs.has_value()};
+            .keep_scores = options.logprobs.has_value() || chooses,
+            .best = chooses ? options.n : 0};
     std::vector<std::string> echoes;
     for (const PromptText& text : wanted.prompts) {
       FATHOM_TRY(Request request, model.text_prompt(text, "prompt"));
       FATHOM_CHECK(model.apply(options, request));
+      request.answers = wanted.best_of;
+      if (chooses && !request.logprobs) request.logprobs = 0;
       request.score_prompt = wanted.echo && options.logprobs.has_value();
       if (wanted.echo) echoes.push_back(words->decode(request.prompt));
       job.requests.push_back(std::move(request));

@@ -28,6 +28,21 @@ ApiStatus read_answers(Fields& fields, GenerationRequest& request) {
   return {};
 }
 
+ApiStatus read_best_of(Fields& fields, CompletionRequest& request) {
+  const int32_t n = request.generation.n;
+  FATHOM_TRY(const auto best_of, fields.integer("best_of", 1, kMostAnswers));
+  request.best_of = static_cast<int32_t>(best_of.value_or(n));
+  if (request.best_of < n) {
+    return bad_request("best_of", "best_of is {} and n is {}: the best {} of {} cannot be shown.",
+                       request.best_of, n, n, request.best_of);
+  }
+  if (request.best_of > n && request.generation.stream) {
+    return bad_request("best_of",
+                       "Which answer is the best is known at the end: best_of cannot be streamed.");
+  }
+  return {};
+}
+
 ApiStatus read_max_tokens(Fields& fields, std::string_view name, int64_t low,
                           GenerationRequest& request) {
   FATHOM_TRY(const auto limit, fields.integer(name, low, kMostTokens));
@@ -82,6 +97,7 @@ GenerateOptions GenerationRequest::options(const SamplingOptions& recommended) c
   sampling.logit_bias = logit_bias;
   options.max_tokens = max_tokens.value_or(-1);
   options.stop = stop;
+  options.stop_at_eos = !ignore_eos;
   return options;
 }
 
@@ -118,13 +134,13 @@ ApiResult<CompletionRequest> parse_completion_request(std::string_view body) {
   FATHOM_TRY(const auto echo, fields.boolean("echo"));
   request.echo = echo.value_or(false);
   FATHOM_CHECK(fields.only("suffix", {""}));
-  FATHOM_CHECK(fields.only("best_of", {request.generation.n}));
+  FATHOM_CHECK(read_best_of(fields, request));
   const Json* prompt = fields.find("prompt");
   if (prompt == nullptr) return bad_request("prompt", "The request has no prompt.");
   FATHOM_TRY(request.prompts, read_prompts(*prompt, "prompt"));
-  if (request.prompts.size() * static_cast<size_t>(request.generation.n) > kMostPrompts) {
+  if (request.prompts.size() * static_cast<size_t>(request.best_of) > kMostPrompts) {
     return bad_request("n", "{} prompts with {} answers each are more than {} answers.",
-                       request.prompts.size(), request.generation.n, kMostPrompts);
+                       request.prompts.size(), request.best_of, kMostPrompts);
   }
   FATHOM_CHECK(fields.unknown());
   return request;

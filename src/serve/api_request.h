@@ -32,6 +32,7 @@ struct GenerationRequest {
   std::optional<int32_t> logprobs;  // alternatives for each token
   bool stream = false;
   bool include_usage = false;      // in a stream
+  bool ignore_eos = false;         // go on to max_tokens, as load tests want it
   std::string request_class = {};  // metadata.class: what a route's rules may know it by
 
   GenerateOptions options(const SamplingOptions& recommended) const;
@@ -49,6 +50,7 @@ struct CompletionRequest {
   GenerationRequest generation;
   std::vector<PromptText> prompts;
   bool echo = false;
+  int32_t best_of = 1;  // answers computed for each prompt, of which the best n are shown
 };
 
 // OpenAI's newer API: the same as a chat, in other words.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "serve/best_of.h"
+
 namespace fathom::serve {
 namespace {
 
@@ -243,6 +245,9 @@ void Generation::finish() {
     send(call_.writer->stream_end(outcome_.usage));
     call_.exchange->end();
   } else {
+    if (call_.best > 0) {
+      choices_ = best_choices(std::move(choices_), answers_, static_cast<size_t>(call_.best));
+    }
     respond({.body = call_.writer->whole(choices_, outcome_.usage)});
   }
 }

@@ -30,6 +30,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     std::unique_ptr<AnswerWriter> writer;
     bool stream = false;
     bool keep_scores = false;
+    int32_t best = 0;      // show so many of the answers to a prompt, the best; 0: all
     Headers headers = {};  // of the response
     double waited = 0;     // seconds between the request's arrival and that at the engine
     Metrics* metrics = nullptr;

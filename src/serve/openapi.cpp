@@ -33,7 +33,7 @@ std::string_view openapi_document() {
   "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
   "responses": {
     "ok": {"description": "Done", "content": {"application/json": {"schema": {"type": "object"}}}},
-    "answer": {"description": "The answer; with stream, its events", "content": {"application/json": {"schema": {"type": "object"}}, "text/event-stream": {"schema": {"type": "string"}}}},
+    "answer": {"description": "The answer; with stream, its events", "content": {"application/json": {"schema": {"type": "object"}}, "text/event-stream": {}}},
     "error": {"description": "What went wrong", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/error"}}}}
   },
   "schemas": {
@@ -53,7 +53,7 @@ std::string_view openapi_document() {
       "seed": {"type": ["integer", "null"]}, "logit_bias": {"type": ["object", "null"], "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}}, "stop": {"$ref": "#/components/schemas/stop"},
       "max_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": 16777216}, "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": 16777216},
       "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 16}, "logprobs": {"type": ["boolean", "null"]}, "top_logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 20},
-      "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]}, "metadata": {"$ref": "#/components/schemas/metadata"},
+      "ignore_eos": {"type": ["boolean", "null"]}, "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]}, "metadata": {"$ref": "#/components/schemas/metadata"},
       "response_format": {"const": {"type": "text"}}
     }},
     "completion": {"type": "object", "required": ["prompt"], "additionalProperties": false, "properties": {
@@ -61,13 +61,13 @@ std::string_view openapi_document() {
       "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2}, "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "top_k": {"type": ["integer", "null"], "minimum": -1}, "min_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
       "repetition_penalty": {"type": ["number", "null"], "minimum": 0.01, "maximum": 10}, "presence_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2}, "frequency_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2},
       "seed": {"type": ["integer", "null"]}, "logit_bias": {"type": ["object", "null"], "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}}, "stop": {"$ref": "#/components/schemas/stop"},
-      "max_tokens": {"type": ["integer", "null"], "minimum": 0, "maximum": 16777216, "default": 16}, "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 16}, "logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 20}, "echo": {"type": ["boolean", "null"]},
-      "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]}
+      "max_tokens": {"type": ["integer", "null"], "minimum": 0, "maximum": 16777216, "default": 16}, "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 16}, "logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 20}, "echo": {"type": ["boolean", "null"]}, "best_of": {"type": ["integer", "null"], "minimum": 1, "maximum": 16},
+      "ignore_eos": {"type": ["boolean", "null"]}, "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]}
     }},
     "responses": {"type": "object", "required": ["input"], "additionalProperties": false, "properties": {
       "model": {"type": ["string", "null"]}, "input": {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1, "maxItems": 4096, "items": {"type": "object"}}]}, "instructions": {"type": ["string", "null"]},
       "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2}, "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "top_k": {"type": ["integer", "null"], "minimum": -1}, "min_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "repetition_penalty": {"type": ["number", "null"], "minimum": 0.01, "maximum": 10}, "presence_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2}, "frequency_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2}, "seed": {"type": ["integer", "null"]}, "logit_bias": {"type": ["object", "null"], "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}}, "stop": {"$ref": "#/components/schemas/stop"}, "max_output_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": 16777216},
-      "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]}, "metadata": {"$ref": "#/components/schemas/metadata"}, "store": {"const": false}
+      "ignore_eos": {"type": ["boolean", "null"]}, "stream": {"type": ["boolean", "null"]}, "stream_options": {"$ref": "#/components/schemas/stream_options"}, "user": {"type": ["string", "null"]}, "metadata": {"$ref": "#/components/schemas/metadata"}, "store": {"const": false}
     }},
     "embedding": {"type": "object", "required": ["input"], "additionalProperties": false, "properties": {
       "model": {"type": ["string", "null"]}, "input": {"$ref": "#/components/schemas/texts"}, "encoding_format": {"enum": ["float", "base64", null]}, "pooling": {"enum": ["mean", "last", null]}, "user": {"type": ["string", "null"]}

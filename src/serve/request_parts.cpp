@@ -167,6 +167,8 @@ ApiResult<GenerationRequest> read_generation(Fields& fields) {
   request.frequency_penalty = as_float(frequency);
   if (seed) request.seed = static_cast<uint64_t>(*seed);
   request.stream = stream.value_or(false);
+  FATHOM_TRY(const auto ignore_eos, fields.boolean("ignore_eos"));
+  request.ignore_eos = ignore_eos.value_or(false);
   FATHOM_CHECK(read_stop(fields, request.stop));
   FATHOM_CHECK(read_logit_bias(fields, request.logit_bias));
   FATHOM_CHECK(read_stream_options(fields, request));

@@ -197,20 +197,24 @@ TEST(CompletionRequest, ReadsEveryKindOfPrompt) {
 }
 
 TEST(CompletionRequest, NamesTheFieldThatIsWrong) {
-  expect_refused(parse_completion_request, {{R"({})", "prompt"},
-                                            {R"({"prompt":5})", "prompt"},
-                                            {R"({"prompt":[]})", "prompt"},
-                                            {R"({"prompt":[true]})", "prompt"},
-                                            {R"({"prompt":[1,"a"]})", "prompt"},
-                                            {R"({"prompt":["a",1]})", "prompt"},
-                                            {R"({"prompt":[-1]})", "prompt"},
-                                            {R"({"prompt":[1.5]})", "prompt"},
-                                            {R"({"prompt":[99999999999]})", "prompt"},
-                                            {R"({"prompt":"a","logprobs":true})", "logprobs"},
-                                            {R"({"prompt":"a","logprobs":21})", "logprobs"},
-                                            {R"({"prompt":"a","suffix":"b"})", "suffix"},
-                                            {R"({"prompt":"a","best_of":2})", "best_of"},
-                                            {R"({"prompt":"a","messages":[]})", "messages"}});
+  expect_refused(parse_completion_request,
+                 {{R"({})", "prompt"},
+                  {R"({"prompt":5})", "prompt"},
+                  {R"({"prompt":[]})", "prompt"},
+                  {R"({"prompt":[true]})", "prompt"},
+                  {R"({"prompt":[1,"a"]})", "prompt"},
+                  {R"({"prompt":["a",1]})", "prompt"},
+                  {R"({"prompt":[-1]})", "prompt"},
+                  {R"({"prompt":[1.5]})", "prompt"},
+                  {R"({"prompt":[99999999999]})", "prompt"},
+                  {R"({"prompt":"a","logprobs":true})", "logprobs"},
+                  {R"({"prompt":"a","logprobs":21})", "logprobs"},
+                  {R"({"prompt":"a","suffix":"b"})", "suffix"},
+                  {R"({"prompt":"a","n":3,"best_of":2})", "best_of"},
+                  {R"({"prompt":"a","best_of":17})", "best_of"},
+                  {R"({"prompt":"a","best_of":2,"stream":true})", "best_of"},
+                  {R"({"prompt":"a","ignore_eos":1})", "ignore_eos"},
+                  {R"({"prompt":"a","messages":[]})", "messages"}});
 }
 
 TEST(ResponsesRequest, ReadsTextsAndMessages) {

@@ -177,6 +177,41 @@ TEST(Completions, AnswerSeveralPromptsInTheirOrder) {
             both["choices"][0]["text"]);
 }
 
+TEST(Completions, ShowTheBestOfSeveralAnswers) {
+  const TestServer server;
+  Json body = {{"prompt", "abc"}, {"max_tokens", 12}, {"temperature", 1.5},
+               {"seed", 3},       {"n", 6},           {"logprobs", 0}};
+  const Json all = server.post_json("/v1/completions", body);
+  std::multimap<double, std::string> ranked;
+  for (const Json& choice : all["choices"]) {
+    const auto scores = choice["logprobs"]["token_logprobs"].get<std::vector<double>>();
+    double sum = 0;
+    for (const double score : scores) sum += score;
+    ranked.emplace(scores.empty() ? 1e9 : -sum / static_cast<double>(scores.size()),
+                   choice["text"]);
+  }
+  body.erase("logprobs");
+  body["n"] = 2;
+  body["best_of"] = 6;
+  const Json best = server.post_json("/v1/completions", body);
+  ASSERT_EQ(best["choices"].size(), 2U);
+  EXPECT_EQ(best["choices"][0]["text"], ranked.begin()->second);
+  EXPECT_EQ(best["choices"][1]["text"], std::next(ranked.begin())->second);
+  EXPECT_EQ(best["choices"][1]["index"], 1);
+  EXPECT_TRUE(best["choices"][0]["logprobs"].is_null());
+  EXPECT_EQ(best["usage"]["completion_tokens"], all["usage"]["completion_tokens"]);
+}
+
+TEST(Completions, GoOnAfterTheEndOfAnAnswerWhereTold) {
+  const TestServer server;
+  Json body = {{"prompt", "abc"}, {"max_tokens", 300}, {"temperature", 2}, {"seed", 1}};
+  EXPECT_EQ(server.post_json("/v1/completions", body)["choices"][0]["finish_reason"], "stop");
+  body["ignore_eos"] = true;
+  const Json answer = server.post_json("/v1/completions", body);
+  EXPECT_EQ(answer["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 300);
+}
+
 TEST(Completions, EchoThePromptWithItsLogprobs) {
   const TestServer server;
   const Json body = {
