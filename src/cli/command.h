@@ -30,5 +30,6 @@ void add_serve(CLI::App& app, Chosen& chosen);
 void add_keys(CLI::App& app, Chosen& chosen);
 void add_usage(CLI::App& app, Chosen& chosen);
 void add_route(CLI::App& app, Chosen& chosen);
+void add_loadtest(CLI::App& app, Chosen& chosen);
 
 }  // namespace fathom::cli

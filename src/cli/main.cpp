@@ -53,6 +53,7 @@ int run_command_line(int argc, char** argv) {
   add_keys(app, chosen);
   add_usage(app, chosen);
   add_route(app, chosen);
+  add_loadtest(app, chosen);
 
   if (argc <= 1) {
     note(app.help());
