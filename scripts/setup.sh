@@ -10,7 +10,14 @@ test_packages="libgtest-dev libsimde-dev"
 arm_packages="g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static googletest"
 sanitize_packages="clang-19 llvm-19 libclang-rt-19-dev"
 clients_packages="python3-venv"
+# Node of any origin will do if it is new enough; Debian's brings npm as a package of its own.
+node_minimum=18
 lint_packages="clang-19 clang-tidy-19 clang-format-19"
+
+has_node() {
+  command -v npm >/dev/null &&
+    [ "$(node --version 2>/dev/null | sed 's/^v//; s/[.].*//')" -ge "$node_minimum" ] 2>/dev/null
+}
 
 wanted=""
 for set in "$@"; do
@@ -20,7 +27,10 @@ for set in "$@"; do
     arm) wanted+=" $arm_packages" ;;
     sanitize) wanted+=" $sanitize_packages" ;;
     lint) wanted+=" $lint_packages" ;;
-    clients) wanted+=" $clients_packages" ;;
+    clients)
+      wanted+=" $clients_packages"
+      has_node || wanted+=" nodejs npm"
+      ;;
     *)
       die "setup.sh: no set of packages is called '$set'; there are build, test, arm, sanitize, lint," \
         "clients"

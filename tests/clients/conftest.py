@@ -1,9 +1,10 @@
-"""One server for all tests: the built binary with the default model, on a free loopback port."""
+"""The built binary serves the default model on a free loopback port: one server for nearly all tests."""
 
 import os
 import re
 import signal
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import openai
@@ -13,11 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("FATHOM_BINARY", ROOT / "build" / "fathom"))
 
 
-@pytest.fixture(scope="session")
-def address(tmp_path_factory):
-    database = tmp_path_factory.mktemp("serve") / "serve.db"
+@contextmanager
+def serve(folder, *options):
     process = subprocess.Popen(
-        [BINARY, "serve", "--port", "0", "--name", "small", "--log", "none", "--database", database],
+        [BINARY, "serve", "--port", "0", "--name", "small", "--log", "none", "--database",
+         folder / "serve.db", *options],
         stderr=subprocess.PIPE, text=True)
     try:
         lines = []
@@ -34,6 +35,12 @@ def address(tmp_path_factory):
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("serve")) as url:
+        yield url
 
 
 @pytest.fixture
