@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/eval_task.h"
 #include "cli/input_file.h"
 #include "cli/model_options.h"
 #include "cli/terminal.h"
@@ -210,6 +211,9 @@ void add_eval(CLI::App& app, Chosen& chosen) {
       "The second shows what the fast kernels cost in accuracy.");
   kl->callback(
       [&chosen, kl_options] { chosen.action = [kl_options] { return divergence(*kl_options); }; });
+
+  add_eval_task(*command, chosen);
+  add_eval_compare(*command, chosen);
 }
 
 }  // namespace fathom::cli

@@ -1,11 +1,10 @@
 #include "route/questions.h"
 
 #include <algorithm>
-#include <cctype>
-#include <map>
 
 #include "base/json.h"
 #include "base/quote.h"
+#include "text/answer_words.h"
 
 namespace fathom::route {
 namespace {
@@ -80,51 +79,12 @@ Result<RouteQuestion> read_question(std::string_view line, const std::string& wh
   return question;
 }
 
-// Words in lower case, without punctuation and articles. Bytes above ASCII are letters.
-std::vector<std::string> words_of(std::string_view text) {
-  std::vector<std::string> words;
-  std::string word;
-  const auto flush = [&] {
-    if (!word.empty() && word != "a" && word != "an" && word != "the") words.push_back(word);
-    word.clear();
-  };
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x80 && std::isspace(byte) != 0) {
-      flush();
-    } else if (byte >= 0x80 || std::isalnum(byte) != 0) {
-      word += byte < 0x80 ? static_cast<char>(std::tolower(byte)) : c;
-    }
-  }
-  flush();
-  return words;
-}
-
-double f1(const std::vector<std::string>& given, const std::vector<std::string>& right) {
-  if (given.empty() || right.empty()) return given.empty() && right.empty() ? 1 : 0;
-  std::map<std::string, int> left;
-  for (const std::string& word : right) ++left[word];
-  double common = 0;
-  for (const std::string& word : given) {
-    if (left[word]-- > 0) ++common;
-  }
-  if (common == 0) return 0;
-  const double precision = common / static_cast<double>(given.size());
-  const double recall = common / static_cast<double>(right.size());
-  return 2 * precision * recall / (precision + recall);
-}
-
-double score_one(Scoring scoring, const std::vector<std::string>& given,
-                 const std::vector<std::string>& right) {
-  switch (scoring) {
-    case Scoring::kExact:
-      return given == right ? 1 : 0;
-    case Scoring::kContains:
-      return !right.empty() && !std::ranges::search(given, right).empty() ? 1 : 0;
-    case Scoring::kF1:
-      break;
-  }
-  return f1(given, right);
+double score_one(Scoring scoring, std::string_view given, std::string_view right) {
+  if (scoring == Scoring::kF1) return answer_f1(given, right);
+  const auto said = answer_words(given);
+  const auto wanted = answer_words(right);
+  if (scoring == Scoring::kExact) return said == wanted ? 1 : 0;
+  return !wanted.empty() && !std::ranges::search(said, wanted).empty() ? 1 : 0;
 }
 
 }  // namespace
@@ -149,10 +109,9 @@ Result<std::vector<RouteQuestion>> parse_questions(std::string_view jsonl, std::
 }
 
 double score(Scoring scoring, std::string_view given, const std::vector<std::string>& right) {
-  const std::vector<std::string> words = words_of(given);
   double best = 0;
   for (const std::string& answer : right) {
-    best = std::max(best, score_one(scoring, words, words_of(answer)));
+    best = std::max(best, score_one(scoring, given, answer));
   }
   return best;
 }

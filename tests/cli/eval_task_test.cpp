@@ -1,0 +1,99 @@
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "cli/process.h"
+#include "cli/tiny_model.h"
+
+namespace fathom::test {
+namespace {
+
+using Json = nlohmann::json;
+
+class EvalTaskTest : public ::testing::Test {
+ protected:
+  std::string path(const std::string& name) const { return (directory_.path() / name).string(); }
+  std::string file(const std::string& name, const std::string& text) const {
+    std::ofstream(path(name), std::ios::binary) << text;
+    return path(name);
+  }
+  std::string own_task() const {
+    file("rows.jsonl",
+         "{\"q\": \"2 + 2\", \"options\": [\"4\", \"five\"], \"right\": 0}\n"
+         "{\"q\": \"1 + 1\", \"options\": [\"3\", \"2\"], \"right\": \"2\"}\n");
+    return file(
+        "own.json",
+        R"({"name": "sums", "data": "rows.jsonl", "prompt": "{{{q}}} =", "choices": "options",
+                    "answer": "right"})");
+  }
+  TemporaryDirectory directory_;
+};
+
+const std::string kSuperGlue = std::string(FATHOM_TEST_DATA) + "/golden/superglue";
+
+TEST_F(EvalTaskTest, AsksTheQuestionsOfATaskOfOnesOwn) {
+  const Finished result = run({"eval", "task", own_task(), "-m", talking_model(), "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  const Json& task = json["tasks"][0];
+  EXPECT_EQ(task["task"], "sums");
+  EXPECT_EQ(task["questions"], 2);
+  EXPECT_EQ(task["answers"][1]["right"], 1);
+  EXPECT_EQ(task["answers"][0]["loglikelihoods"].size(), 2U);
+  EXPECT_LT(task["answers"][0]["loglikelihoods"][0], 0);
+  EXPECT_TRUE(task["metrics"].contains("acc_norm"));
+}
+
+TEST_F(EvalTaskTest, RunsAllOfSuperGlue) {
+  const Finished result = run(
+      {"eval", "task", "superglue", "--data", kSuperGlue, "-m", talking_model(), "--shots", "1"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  for (const char* word : {"boolq", "f1a", "wsc", "score"}) {
+    EXPECT_NE(result.out.find(word), std::string::npos) << result.out;
+  }
+}
+
+TEST_F(EvalTaskTest, ComparesTwoRunsQuestionByQuestion) {
+  for (const char* name : {"a.json", "b.json"}) {
+    const Finished result = run({"eval", "task", own_task(), "rte", "--data", kSuperGlue, "-m",
+                                 talking_model(), "-o", path(name)});
+    ASSERT_EQ(result.code, 0) << result.err;
+  }
+  const Finished result = run({"eval", "compare", path("a.json"), path("b.json"), "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  ASSERT_EQ(json["tasks"].size(), 2U);
+  EXPECT_EQ(json["tasks"][0]["difference"], 0);
+  EXPECT_EQ(json["tasks"][0]["p_value"], 1);
+}
+
+TEST_F(EvalTaskTest, SaysWhatIsWrong) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"eval", "task", "boolq"}, "--data"},
+      {{"eval", "task", "glue", "--data", kSuperGlue}, "boolq"},
+      {{"eval", "task", "superglue", "--data", "/no/such"}, "/no/such"},
+      {{"eval", "task", "boolq", "--data", kSuperGlue, "--shots", "-1"}, "--shots"},
+      {{"eval", "task", file("1.json", "{}")}, "name"},
+      {{"eval", "task", file("2.json", R"({"name": "x", "colour": 1})")}, "colour"},
+      {{"eval", "task", file("3.json", R"({"name": "x", "data": "no.jsonl", "prompt": "p",
+        "choices": ["a", "b"], "answer": "a"})")},
+       "no.jsonl"},
+      {{"eval", "compare", file("4.json", "{}"), path("4.json")}, "eval task"},
+  };
+  for (const auto& [command, word] : cases) {
+    std::vector<std::string> arguments = command;
+    if (command[1] == "task") arguments.insert(arguments.end(), {"-m", talking_model()});
+    const Finished result = run(arguments);
+    EXPECT_NE(result.code, 0) << word;
+    EXPECT_NE(result.err.find(word), std::string::npos) << result.err;
+  }
+  file("rows.jsonl", R"({"q": "x", "options": ["a", "b"], "right": 5})");
+  const std::string task = file("own.json", R"({"name": "sums", "data": "rows.jsonl",
+      "prompt": "{q}", "choices": "options", "answer": "right"})");
+  const Finished wrong = run({"eval", "task", task, "-m", talking_model()});
+  EXPECT_NE(wrong.err.find("line 1"), std::string::npos) << wrong.err;
+}
+
+}  // namespace
+}  // namespace fathom::test
