@@ -1,5 +1,5 @@
 # The commands of this repository. Each can be run again at any time and does only what is left.
-.PHONY: help demo test test-arm clients bench sanitize fuzz format lint install clean
+.PHONY: help demo test test-arm clients web bench sanitize fuzz format lint install clean
 .DEFAULT_GOAL := help
 PREFIX ?= /usr/local
 
@@ -17,6 +17,9 @@ test-arm: ## cross-compile the kernels for ARM and run their tests emulated
 
 clients: ## run real clients of OpenAI's API against the server
 	@scripts/client_tests.sh
+
+web: ## build the web page anew and test it in Chromium
+	@scripts/web_tests.sh
 
 bench: ## measure the default model's speed (MODEL=... for another)
 	@scripts/bench.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing on Debian 12: setup.sh build|test|arm|lint ... Each set stands for what one
+# Installs what is missing on Debian 12: setup.sh build|test|arm|lint|web ... Each set stands for what one
 # kind of work needs. Only Debian's own packages are used, the Rust toolchain included.
 source "$(dirname "$0")/common.sh"
 
@@ -10,6 +10,7 @@ test_packages="libgtest-dev libsimde-dev"
 arm_packages="g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static googletest"
 sanitize_packages="clang-19 llvm-19 libclang-rt-19-dev"
 clients_packages="python3-venv"
+web_packages="chromium fonts-dejavu-core fonts-wqy-microhei"
 # Node of any origin will do if it is new enough; Debian's brings npm as a package of its own.
 node_minimum=18
 lint_packages="clang-19 clang-tidy-19 clang-format-19"
@@ -31,9 +32,13 @@ for set in "$@"; do
       wanted+=" $clients_packages"
       has_node || wanted+=" nodejs npm"
       ;;
+    web)
+      wanted+=" $web_packages"
+      has_node || wanted+=" nodejs npm"
+      ;;
     *)
       die "setup.sh: no set of packages is called '$set'; there are build, test, arm, sanitize, lint," \
-        "clients"
+        "clients, web"
       ;;
   esac
 done

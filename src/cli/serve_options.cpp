@@ -89,6 +89,8 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 
+  command.add_flag("--no-web", flags.no_web, "serve no web page at /");
+
   command.add_option("--database", flags.database, "where keys and the ledger lie")
       ->type_name("FILE");
   command.add_flag("--no-ledger", flags.no_ledger, "keep no account of requests");
@@ -233,6 +235,7 @@ Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
     FATHOM_TRY(options.route, route::parse_policy(text, flags.route));
   }
   options.cors_origins = flags.cors_origins;
+  options.web_page = !flags.no_web;
   FATHOM_TRY(options.log, log_format(flags.log));
   if (!flags.no_ledger || options.require_keys) {
     FATHOM_TRY(options.database, database_path(flags.database));

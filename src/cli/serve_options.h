@@ -35,6 +35,7 @@ struct ServeFlags {
   std::string prices;  // a file
   std::vector<std::string> cors_origins;
   std::string log = "text";
+  bool no_web = false;
   std::string kv_memory = "1G";
   int64_t max_running = 256;
   int64_t max_waiting = 1024;

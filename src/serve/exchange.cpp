@@ -17,7 +17,7 @@ void Exchange::add_head(const HttpResponse& response, bool with_length) {
     fmt::format_to(out, "{}: {}\r\n", name, value);
   }
   if (with_length) {
-    if (response.status != 204) {
+    if (response.status != 204 && response.status != 304) {
       fmt::format_to(out, "Content-Length: {}\r\n", response.body.size());
     }
   } else if (options_.chunked) {

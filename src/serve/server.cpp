@@ -18,6 +18,7 @@
 #include "serve/routing.h"
 #include "serve/served_model.h"
 #include "serve/task_queue.h"
+#include "serve/web_page.h"
 
 namespace fathom::serve {
 namespace {
@@ -194,6 +195,12 @@ void Server::Impl::admit(ApiCall call) {
                                 .code = "stopping",
                                 .retry_after = 5});
     return;
+  }
+  if (options.web_page) {
+    if (auto page = web_page_response(call.request)) {
+      api->respond(call, *std::move(page));
+      return;
+    }
   }
   if (call.request.path != "/openapi.json") {
     auto pass = gate->admit(call.request);

@@ -32,6 +32,7 @@ struct ServeOptions {
   std::optional<route::Policy> route = {};     // for requests to the model "auto"
   std::vector<std::string> cors_origins = {};  // "*": any; empty: CORS is off
   LogFormat log = LogFormat::kText;
+  bool web_page = true;  // at /
 };
 
 // A model and the name by which clients ask for it.
