@@ -33,6 +33,8 @@ export interface ChatEvent {
   finish?: string;
   usage?: Usage;
   model?: string;
+  /** Why that model answered, where the server chose it. */
+  route?: string;
 }
 
 interface Chunk {
@@ -75,6 +77,8 @@ export async function* streamChat(
     signal,
   });
   if (!response.body) throw new ApiError(0, '', 'unreachable');
+  const route = response.headers.get('x-fathom-route');
+  if (route) yield { route };
   for await (const data of eventsOf(response.body)) {
     if (data === '[DONE]') return;
     const chunk = JSON.parse(data) as Chunk;

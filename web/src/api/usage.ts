@@ -9,6 +9,9 @@ export interface UsageSums {
   cancelled: number;
   seconds: number;
   cost_usd: number;
+  routed?: number; // to the model "auto"
+  kept_by_lite?: number;
+  saved_usd?: number;
 }
 
 export interface UsageRow extends UsageSums {

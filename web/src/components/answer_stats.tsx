@@ -1,5 +1,6 @@
 import { language, t } from '../i18n';
 import { decimal, duration, integer } from '../lib/format';
+import { models } from '../state/server';
 import { tokensPerSecond, type Answer } from '../state/conversation';
 
 /** Tokens and speed of one answer, also while it is being given. */
@@ -9,6 +10,8 @@ export function AnswerStatsLine({ answer }: { answer: Answer }) {
   const parts: string[] = [];
   if (answer.state === 'stopped') parts.push(t('stopped'));
   if (answer.finish === 'length') parts.push(t('lengthReached'));
+  if (answer.route) parts.push(answer.route.replaceAll('; ', ', '));
+  else if (answer.model && models.value.length > 1) parts.push(answer.model);
   if (usage) parts.push(t('tokens', { count: integer(lang, usage.completion_tokens) }));
   else if (pieces > 0) parts.push(t('aboutTokens', { count: integer(lang, pieces) }));
   const speed = tokensPerSecond(answer);

@@ -59,7 +59,7 @@ export function ChatPage() {
       <section class="thread" ref={thread} tabIndex={0} aria-label={t('conversation')}>
         <div class="column">
           {needsKey.value ? <KeyForm /> : null}
-          {all.length === 0 ? <Welcome ask={submit} /> : null}
+          {all.length === 0 && !needsKey.value ? <Welcome ask={submit} /> : null}
           {all.map((turn, i) => (
             <TurnView key={turn.id} turn={turn} last={i >= all.length - 2} edit={edit} />
           ))}

@@ -19,8 +19,8 @@ function Tiles({ point }: { point: Point }) {
     <dl class="tiles" aria-label={t('now')}>
       <Tile name={t('answersRunning')} value={integer(lang, point.running)} />
       <Tile name={t('answersWaiting')} value={integer(lang, point.waiting)} />
-      <Tile name={t('tokenSpeed')} value={decimal(lang, point.answerTokens)} />
-      <Tile name={t('firstToken')} value={duration(lang, point.firstTokenMedian)} />
+      <Tile name={t('tokenSpeedShort')} value={decimal(lang, point.answerTokens)} />
+      <Tile name={t('firstTokenShort')} value={duration(lang, point.firstTokenMedian)} />
       <Tile name={t('tokenGapShort')} value={duration(lang, point.tokenGapMedian)} />
       <Tile name={t('cacheHitsShort')} value={percent(lang, point.cacheHits)} />
       <Tile name={t('memory')} value={bytes(lang, point.memory)} />

@@ -3,7 +3,7 @@ import type uPlot from 'uplot';
 import { ApiError } from '../api/client';
 import { readUsage, type Usage } from '../api/usage';
 import { language, t } from '../i18n';
-import { compact, dollars, integer } from '../lib/format';
+import { compact, dollars, integer, percent } from '../lib/format';
 import { byDay } from '../lib/usage_days';
 import { needsKey, noticeError } from '../state/server';
 import { apiKey } from '../state/settings';
@@ -76,6 +76,13 @@ function Sums({ usage }: { usage: Usage }) {
       <Tile name={t('answerTokensHead')} value={compact(lang, total.completion_tokens)} />
       <Tile name={t('cancelledHead')} value={integer(lang, total.cancelled)} />
       <Tile name={t('failedHead')} value={integer(lang, total.failed)} />
+      {total.routed ? (
+        <Tile
+          name={t('keptByLite')}
+          value={percent(lang, (total.kept_by_lite ?? 0) / total.routed)}
+        />
+      ) : null}
+      {total.saved_usd ? <Tile name={t('saved')} value={dollars(lang, total.saved_usd)} /> : null}
       {total.cost_usd > 0 ? <Tile name={t('cost')} value={dollars(lang, total.cost_usd)} /> : null}
     </dl>
   );

@@ -6,7 +6,7 @@ import { difference, quantile } from './quantile';
 export interface Point {
   time: number; // seconds since 1970
   answerTokens: number | null; // per second
-  promptTokens: number | null; // per second
+  promptTokens: number | null; // per second; computed, so without those from the cache
   requests: number | null; // per minute
   refused: number | null; // per minute
   running: number;
@@ -69,14 +69,20 @@ export class Timeline {
     const oldest = this.#readings[0] ?? now;
     const step = now.time - before.time;
     const span = now.time - oldest.time;
+    // The server's sum of tokens grows when answers end; what stands between tokens, as they come.
+    const answered = growth(before, now, 'fathom_inter_token_seconds_count');
+    const computed = growth(before, now, 'fathom_computed_tokens_total');
     const firstToken = this.#window('fathom_first_token_seconds', oldest, now);
     const tokenGap = this.#window('fathom_inter_token_seconds', oldest, now);
     const prompt = growth(oldest, now, 'fathom_prompt_tokens_total');
     const cached = growth(oldest, now, 'fathom_cached_tokens_total');
     return {
       time: now.time,
-      answerTokens: per(step, growth(before, now, 'fathom_answer_tokens_total')),
-      promptTokens: per(step, growth(before, now, 'fathom_prompt_tokens_total')),
+      answerTokens: per(step, answered),
+      promptTokens: per(
+        step,
+        computed && answered !== null ? Math.max(0, computed - answered) : computed,
+      ),
       requests: per(span / 60, growth(oldest, now, 'fathom_requests_total')),
       refused: per(span / 60, growth(oldest, now, 'fathom_refused_total')),
       running: value(now, 'fathom_batch_answers'),

@@ -30,6 +30,7 @@ export interface Answer {
   state: AnswerState;
   finish: string | null;
   model: string;
+  route: string;
   problem: { status: number; message: string; code: string | null } | null;
   stats: AnswerStats;
 }
@@ -66,6 +67,7 @@ function newAnswer(): Answer {
     state: 'waiting',
     finish: null,
     model: '',
+    route: '',
     problem: null,
     stats: { firstTokenSeconds: null, seconds: 0, pieces: 0, usage: null },
   };
@@ -92,6 +94,7 @@ export function messagesOf(all: readonly Turn[], system: string): Message[] {
 export function withEvent(answer: Answer, event: ChatEvent, seconds: number): Answer {
   const next = { ...answer, stats: { ...answer.stats } };
   if (event.model) next.model = event.model;
+  if (event.route) next.route = event.route;
   if (event.finish) next.finish = event.finish;
   if (event.usage) next.stats.usage = event.usage;
   if (!event.content && !event.reasoning) return next;

@@ -17,6 +17,7 @@ const ANSWER: Answer = {
   state: 'waiting',
   finish: null,
   model: '',
+  route: '',
   problem: null,
   stats: { firstTokenSeconds: null, seconds: 0, pieces: 0, usage: null },
 };

@@ -43,7 +43,8 @@ test('between two readings counts what is new, and nothing after a restart', () 
 });
 
 function reading(tokens: number, firstTokens: number): string {
-  return `fathom_answer_tokens_total ${tokens}
+  return `fathom_inter_token_seconds_count ${tokens}
+fathom_computed_tokens_total ${tokens * 1.5}
 fathom_prompt_tokens_total ${tokens / 2}
 fathom_cached_tokens_total ${tokens / 8}
 fathom_first_token_seconds_bucket{le="1"} ${firstTokens}
