@@ -321,7 +321,7 @@ TEST(Models, AreListedAndFoundByName) {
 
 TEST(Server, RefusesWhatItDoesNotServe) {
   const TestServer server;
-  EXPECT_EQ(status_of(server.get("/")), 404);
+  EXPECT_EQ(status_of(server.get("/nothing")), 404);
   EXPECT_EQ(status_of(server.get("/v1/../etc/passwd")), 404);
   EXPECT_EQ(status_of(server.get("/v1/%2e%2e/%2e%2e/etc/passwd")), 404);
   EXPECT_EQ(status_of(server.get("/v1/models/../../etc/passwd")), 404);

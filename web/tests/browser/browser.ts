@@ -33,7 +33,7 @@ export async function inPage(
   const problems: string[] = [];
   try {
     const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(45_000);
     page.on('pageerror', (error) => problems.push(`${error.name}: ${error.message}`));
     page.on('console', (message) => {
       // What the server refuses is also shown in the page, where tests look for it.

@@ -28,7 +28,10 @@ test('a message is sent, and its answer arrives token by token', () =>
   chat(async (page) => {
     await page.getByText('SmolLM2-135M · 135M parameters').waitFor();
     await screenshot(page, 'chat-empty-light');
-    await ask(page, 'Count from one to thirty in words.');
+    // Small models do not always know when to end.
+    await page.evaluate(() => localStorage.setItem('fathom.sampling', '{"max_tokens":80}'));
+    await page.reload();
+    await ask(page, 'Tell a long story about the sea.');
     const lengths: number[] = [];
     const answer = lastAnswer(page);
     await answer.locator('.markdown').waitFor();
@@ -37,7 +40,7 @@ test('a message is sent, and its answer arrives token by token', () =>
       await page.waitForTimeout(20);
     }
     expect(new Set(lengths).size).toBeGreaterThan(3);
-    await answer.getByText(/^\d+ tokens$/).waitFor();
+    await answer.getByText(/^\d{1,2} tokens$/).waitFor();
     await answer.getByText(/^[\d.,]+ tokens\/s$/).waitFor();
     await answer.getByText(/^first after \d/).waitFor();
     await page.getByRole('status').filter({ hasText: 'The answer is complete.' }).waitFor();
