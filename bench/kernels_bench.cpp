@@ -96,16 +96,18 @@ void pack(benchmark::State& state, DType dtype, MatmulShape shape) {
 
 // One layer's attention of `sequences` sequences that hold `length` tokens, the last `rows` new.
 void attention(benchmark::State& state, AttentionShape shape, bool latent, int64_t sequences,
-               int64_t length, int64_t rows) {
+               int64_t length, int64_t rows, CacheType type) {
   constexpr int64_t kPage = 32;
   CacheView cache;
   cache.page_tokens = kPage;
   cache.key_width = shape.kv_heads * shape.key_dim;
   cache.value_width = latent ? 0 : shape.kv_heads * shape.value_dim;
   cache.values_in_keys = latent;
-  cache.dtype = kernels().cache_dtype();
-  const int64_t row_bytes = (cache.key_width + cache.value_width) * byte_size(cache.dtype, 1);
-  cache.page_bytes = kPage * row_bytes;
+  cache.type = type;
+  cache.kv_heads = shape.kv_heads;
+  cache.key_split = latent ? shape.value_dim : 0;
+  cache.page_bytes = cache_page_bytes(cache);
+  const int64_t row_bytes = cache.page_bytes / kPage;
   const int64_t pages = (length + kPage - 1) / kPage;
   std::vector<std::byte> memory(static_cast<size_t>(sequences * pages * cache.page_bytes));
   std::mt19937 random(3);
@@ -163,22 +165,22 @@ void register_all() {
                         {"1.5B", {12, 2, 128, 128, 0.088F}, false},
                         {"6.7B", {32, 32, 128, 128, 0.088F}, false},
                         {"V2-Lite", {16, 1, 576, 512, 0.07F}, true}};
-  for (const Kind& kind : kinds) {
-    for (int64_t length : {128, 1024, 4096}) {
-      benchmark::RegisterBenchmark(fmt::format("decode/{}/1x{}", kind.name, length).c_str(),
-                                   attention, kind.shape, kind.latent, 1, length, 1)
-          ->UseRealTime()
-          ->Unit(benchmark::kMicrosecond);
-    }
-    benchmark::RegisterBenchmark(fmt::format("decode/{}/16x1024", kind.name).c_str(), attention,
-                                 kind.shape, kind.latent, 16, 1024, 1)
+  const auto add = [](const std::string& name, const Kind& kind, int64_t sequences, int64_t length,
+                      int64_t rows, CacheType type) {
+    benchmark::RegisterBenchmark(fmt::format("{}/{}", name, fathom::name(type)).c_str(), attention,
+                                 kind.shape, kind.latent, sequences, length, rows, type)
         ->UseRealTime()
         ->Unit(benchmark::kMicrosecond);
-    for (int64_t length : {256, 2048}) {
-      benchmark::RegisterBenchmark(fmt::format("prefill/{}/{}", kind.name, length).c_str(),
-                                   attention, kind.shape, kind.latent, 1, length, 256)
-          ->UseRealTime()
-          ->Unit(benchmark::kMicrosecond);
+  };
+  for (const CacheType type : {CacheType::kF16, CacheType::kBF16, CacheType::kInt8}) {
+    for (const Kind& kind : kinds) {
+      for (int64_t length : {128, 1024, 4096}) {
+        add(fmt::format("decode/{}/1x{}", kind.name, length), kind, 1, length, 1, type);
+      }
+      add(fmt::format("decode/{}/16x1024", kind.name), kind, 16, 1024, 1, type);
+      for (int64_t length : {256, 2048}) {
+        add(fmt::format("prefill/{}/{}", kind.name, length), kind, 1, length, 256, type);
+      }
     }
   }
 }

@@ -30,12 +30,21 @@ enum class KernelSet {
   kReference,  // plain F32 loops: slow, exact, the definition of right
 };
 
+// What keys and values are kept as, for all tokens of all contexts.
+enum class CacheFormat {
+  kAuto,  // F16 (F32 with the reference kernels)
+  kF16,
+  kBF16,
+  kInt8,  // about half the memory, a scale for each row
+};
+
 inline constexpr int64_t kDefaultPackedCacheBytes = int64_t{50} * 1000 * 1000 * 1000;
 
 struct LoadOptions {
   int threads = 0;  // 0: one for each core this process may use
   KernelSet kernels = KernelSet::kAuto;
   bool mtp = false;  // also load the multi-token prediction layer, for Speculation::Method::kMtp
+  CacheFormat cache_format = CacheFormat::kAuto;
   // Called now and then while weights are prepared, with a fraction in [0, 1]. May be empty.
   std::function<void(double fraction)> on_progress;
 

@@ -14,6 +14,7 @@
 #include "cli/roofline.h"
 #include "cli/speed_test.h"
 #include "cli/work_progress.h"
+#include "engine/engine.h"
 #include "models/step_cost.h"
 
 namespace fathom::cli {
@@ -192,6 +193,8 @@ Result<int> bench(const BenchOptions& options) {
       Kernels::make(set == KernelSet::kReference ? KernelChoice::kReference : KernelChoice::kAuto,
                     options.model.threads);
   ModelLoadOptions load;
+  FATHOM_TRY(const CacheFormat format, cache_format(options.model));
+  load.cache_type = cache_type(format);
   for (const DecodeTest& test : plan.decode) {
     load.max_batch_tokens = std::max(load.max_batch_tokens, test.batch);
   }
@@ -247,6 +250,7 @@ void add_bench(CLI::App& app, Chosen& chosen) {
                    "prefill runs to take the best of (3; fewer once they have taken 5 seconds), "
                    "after a short one that warms up")
       ->type_name("N");
+  add_kv_cache_option(*command, options->model);
   add_compute_options(*command, options->model);
   command->add_flag("--json", options->json, "print one JSON object");
   command

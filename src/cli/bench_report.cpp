@@ -33,6 +33,7 @@ BenchReport::BenchReport(bool json, const LanguageModel& model, Kernels& kernels
               {"cores", ThreadPool::default_threads()},
               {"threads", kernels.threads().size()},
               {"kernels", kernels.name()},
+              {"kv_cache", name(model.cache_layout().type)},
               {"read_bytes_per_second", limits.read_bytes_per_second},
               {"int8_ops_per_second", limits.int8_ops_per_second},
               {"float_ops_per_second", limits.float_ops_per_second}};

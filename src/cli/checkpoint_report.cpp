@@ -6,6 +6,7 @@
 
 #include "base/progress.h"
 #include "cli/format.h"
+#include "layers/attention.h"
 
 namespace fathom::cli {
 namespace {
@@ -46,10 +47,13 @@ std::string row(std::string_view label, std::string_view value) {
 
 }  // namespace
 
-CheckpointReport::CheckpointReport(const Checkpoint& checkpoint, int64_t context)
+CheckpointReport::CheckpointReport(const Checkpoint& checkpoint, int64_t context, CacheType cache)
     : checkpoint_(checkpoint),
       facts_(describe(checkpoint)),
-      context_(context > 0 ? context : checkpoint.config().context) {}
+      context_(context > 0 ? context : checkpoint.config().context),
+      cache_(cache) {
+  facts_.cache_bytes_per_token = cache_layout_of(checkpoint.config(), cache).bytes_per_token();
+}
 
 std::string CheckpointReport::tokenizer_text() const {
   const TextSource& source = checkpoint_.text();
@@ -92,7 +96,8 @@ std::string CheckpointReport::text(bool with_tensors) const {
   const std::string tokenizer = tokenizer_text();
   out += row("tokenizer", tokenizer.empty() ? "none" : tokenizer);
   out += row("chat template", checkpoint_.text().chat_template.empty() ? "none" : "yes");
-  out += row("cache", fmt::format("{} bytes for a token", facts_.cache_bytes_per_token));
+  out += row("cache",
+             fmt::format("{} bytes for a token ({})", facts_.cache_bytes_per_token, name(cache_)));
   out +=
       row("memory", fmt::format("about {} at a context of {}: weights {}, cache {}, workspace {}",
                                 format_bytes(memory_bytes(facts_, context_)), context_,
@@ -144,6 +149,7 @@ std::string CheckpointReport::json_text(bool with_tensors) const {
   json["tokenizer"] = tokenizer.empty() ? Json(nullptr) : Json(tokenizer);
   const std::string& chat_template = checkpoint_.text().chat_template;
   json["chat_template"] = chat_template.empty() ? Json(nullptr) : Json(chat_template);
+  json["kv_cache"] = name(cache_);
   json["cache_bytes_per_token"] = facts_.cache_bytes_per_token;
   json["memory"] = {{"context", context_},
                     {"weight_bytes", facts_.weight_bytes},

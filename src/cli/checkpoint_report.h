@@ -6,13 +6,15 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/describe.h"
+#include "kernels/attention.h"
 
 namespace fathom::cli {
 
 class CheckpointReport {
  public:
-  // context: the tokens that the memory is reckoned for; 0: the model's own limit.
-  CheckpointReport(const Checkpoint& checkpoint, int64_t context);
+  // The memory is reckoned for a context of this many tokens (0: the model's own limit), kept as
+  // `cache`.
+  CheckpointReport(const Checkpoint& checkpoint, int64_t context, CacheType cache);
 
   std::string text(bool with_tensors) const;
   std::string json_text(bool with_tensors) const;
@@ -24,6 +26,7 @@ class CheckpointReport {
   const Checkpoint& checkpoint_;
   CheckpointDescription facts_;
   int64_t context_;
+  CacheType cache_;
 };
 
 }  // namespace fathom::cli

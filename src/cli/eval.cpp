@@ -117,6 +117,7 @@ Result<int> divergence(const EvalOptions& options) {
   ModelOptions reference_options = options.model;
   reference_options.model = options.reference;
   reference_options.kernels = options.reference_kernels;
+  reference_options.kv_cache = "auto";
   FATHOM_CHECK(cli::validate(reference_options));
   FATHOM_TRY(const Model model, load_model(options.model));
   FATHOM_TRY(const Model reference, load_model(reference_options));
@@ -173,6 +174,7 @@ void add_text_options(CLI::App& command, EvalOptions& options) {
       .add_option("--max-tokens", options.max_tokens,
                   "score only the text's first N tokens; 0: all")
       ->type_name("N");
+  add_kv_cache_option(command, options.model);
   add_compute_options(command, options.model);
   add_packed_cache_options(command, options.model);
   command.add_flag("--json", options.json, "print one JSON object");

@@ -89,6 +89,7 @@ void add_generate_options(CLI::App& command, GenerateFlags& flags) {
       ->type_name("N");
 
   add_context_option(command, flags.model);
+  add_kv_cache_option(command, flags.model);
   add_compute_options(command, flags.model);
   add_packed_cache_options(command, flags.model);
   command.add_flag("--hide-thinking", flags.hide_thinking,

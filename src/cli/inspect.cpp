@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/model_options.h"
 #include "cli/terminal.h"
+#include "engine/engine.h"
 
 namespace fathom::cli {
 namespace {
@@ -22,7 +23,9 @@ Result<int> inspect(InspectOptions options) {
   FATHOM_CHECK(take_positional_model(options.model, options.positional_model));
   FATHOM_TRY(const auto path, find_model(options.model));
   FATHOM_TRY(const auto checkpoint, Checkpoint::open(path));
-  const CheckpointReport report(*checkpoint, options.model.context);
+  FATHOM_TRY(const CacheFormat format, cache_format(options.model));
+  const CacheType type = cache_type(format).value_or(CacheType::kF16);
+  const CheckpointReport report(*checkpoint, options.model.context, type);
   print(options.json ? report.json_text(options.tensors) : report.text(options.tensors));
   return 0;
 }
@@ -40,6 +43,7 @@ void add_inspect(CLI::App& app, Chosen& chosen) {
       ->add_option("--context", options->model.context,
                    "say the memory for this many tokens; 0: the model's own limit")
       ->type_name("N");
+  add_kv_cache_option(*command, options->model);
   command->add_flag("--tensors", options->tensors, "list every tensor");
   command->add_flag("--json", options->json, "print one JSON object");
   command->footer(

@@ -32,6 +32,13 @@ void add_compute_options(CLI::App& command, ModelOptions& options) {
       ->type_name("auto|reference");
 }
 
+void add_kv_cache_option(CLI::App& command, ModelOptions& options) {
+  command
+      .add_option("--kv-cache", options.kv_cache,
+                  "what keys and values are kept as; int8 takes about half the memory; auto: f16")
+      ->type_name("auto|f16|bf16|int8");
+}
+
 void add_context_option(CLI::App& command, ModelOptions& options) {
   command
       .add_option("--context", options.context,
@@ -79,6 +86,7 @@ Status validate(const ModelOptions& options) {
                        options.packed_cache_gigabytes, kMostCacheGigabytes);
   }
   FATHOM_CHECK(kernel_set(options));
+  FATHOM_CHECK(cache_format(options));
   return {};
 }
 
@@ -88,12 +96,21 @@ Result<KernelSet> kernel_set(const ModelOptions& options) {
   return usage_error("--kernels is \"{}\"; it must be auto or reference.", options.kernels);
 }
 
+Result<CacheFormat> cache_format(const ModelOptions& options) {
+  if (options.kv_cache == "auto") return CacheFormat::kAuto;
+  if (options.kv_cache == "f16") return CacheFormat::kF16;
+  if (options.kv_cache == "bf16") return CacheFormat::kBF16;
+  if (options.kv_cache == "int8") return CacheFormat::kInt8;
+  return usage_error("--kv-cache is \"{}\"; it must be auto, f16, bf16 or int8.", options.kv_cache);
+}
+
 Result<Model> load_model(const ModelOptions& options) {
   FATHOM_CHECK(validate(options));
   LoadOptions load;
   load.threads = options.threads;
   load.mtp = options.mtp;
   FATHOM_TRY(load.kernels, kernel_set(options));
+  FATHOM_TRY(load.cache_format, cache_format(options));
   FATHOM_TRY(const auto path, find_model(options));
   WorkProgress progress("Loading the model");
   load.on_progress = [&progress](double fraction) { progress.show(fraction); };

@@ -15,17 +15,20 @@ class App;
 namespace fathom::cli {
 
 struct ModelOptions {
-  std::string model;             // as given; empty: the default model
-  std::string kernels = "auto";  // or "reference"
-  int threads = 0;               // 0: one for each core
-  int64_t context = 0;           // 0: the model's own
-  bool mtp = false;              // also load the layer for multi-token prediction
+  std::string model;              // as given; empty: the default model
+  std::string kernels = "auto";   // or "reference"
+  std::string kv_cache = "auto";  // or "f16", "bf16", "int8"
+  int threads = 0;                // 0: one for each core
+  int64_t context = 0;            // 0: the model's own
+  bool mtp = false;               // also load the layer for multi-token prediction
   bool no_packed_cache = false;
   double packed_cache_gigabytes = static_cast<double>(kDefaultPackedCacheBytes) / 1e9;
 };
 
 void add_model_option(CLI::App& command, ModelOptions& options);
 void add_compute_options(CLI::App& command, ModelOptions& options);
+// For commands that keep keys and values.
+void add_kv_cache_option(CLI::App& command, ModelOptions& options);
 void add_context_option(CLI::App& command, ModelOptions& options);
 // For commands that load the model by load_model().
 void add_packed_cache_options(CLI::App& command, ModelOptions& options);
@@ -40,6 +43,7 @@ Result<std::filesystem::path> find_model(const ModelOptions& options);
 Status validate(const ModelOptions& options);
 
 Result<KernelSet> kernel_set(const ModelOptions& options);
+Result<CacheFormat> cache_format(const ModelOptions& options);
 
 // Finds and loads the model; on a terminal, shows progress when it takes more than a second.
 Result<Model> load_model(const ModelOptions& options);

@@ -107,6 +107,7 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
       ->type_name("text|json|none");
 
   add_context_option(command, flags.model);
+  add_kv_cache_option(command, flags.model);
   add_compute_options(command, flags.model);
   add_packed_cache_options(command, flags.model);
   command.add_option("--kv-memory", flags.kv_memory, "memory for keys and values (64M, 2G)")

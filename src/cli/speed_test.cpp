@@ -56,14 +56,7 @@ void SpeedTest::fill(Sequence& sequence, int64_t tokens, BatchSequence::Logits l
 // sequence has pages of its own all the same, as in use.
 void SpeedTest::copy_cache(const Sequence& from, Sequence& to, CachePool& pool) {
   const auto pages = static_cast<size_t>(pages_for(from.length));
-  for (int64_t layer = 0; layer < pool.layout().layers; ++layer) {
-    const CacheView view = pool.layer(layer);
-    for (size_t p = 0; p < pages; ++p) {
-      std::memcpy(view.base + to.pages[p] * view.page_bytes,
-                  view.base + from.pages[p] * view.page_bytes,
-                  static_cast<size_t>(view.page_bytes));
-    }
-  }
+  for (size_t p = 0; p < pages; ++p) pool.copy_page(from.pages[p], to.pages[p]);
   to.length = from.length;
 }
 

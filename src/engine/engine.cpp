@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "checkpoint/describe.h"
@@ -60,6 +61,20 @@ Status load_text(Engine& engine) {
 
 }  // namespace
 
+std::optional<CacheType> cache_type(CacheFormat format) {
+  switch (format) {
+    case CacheFormat::kAuto:
+      return std::nullopt;
+    case CacheFormat::kF16:
+      return CacheType::kF16;
+    case CacheFormat::kBF16:
+      return CacheType::kBF16;
+    case CacheFormat::kInt8:
+      return CacheType::kInt8;
+  }
+  return std::nullopt;
+}
+
 Result<std::shared_ptr<Engine>> Engine::load(const std::filesystem::path& path,
                                              const LoadOptions& options) {
   auto engine = std::make_shared<Engine>();
@@ -70,6 +85,7 @@ Result<std::shared_ptr<Engine>> Engine::load(const std::filesystem::path& path,
   engine->kernels = Kernels::make(choice, options.threads);
   ModelLoadOptions load_options;
   load_options.mtp = options.mtp;
+  load_options.cache_type = cache_type(options.cache_format);
   load_options.on_progress = options.on_progress;
   if (!options.packed_cache.empty()) {
     PackedCacheOptions cache;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,9 @@ struct Engine {
   ModelInfo info;
   std::mutex compute;
 };
+
+// Nothing: the kernels choose.
+std::optional<CacheType> cache_type(CacheFormat format);
 
 // The public handle's body.
 struct Model::Impl {

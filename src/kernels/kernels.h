@@ -39,8 +39,9 @@ class Kernels {
   // Whether pack() could have made a matrix of this shape, type, layout and number of bytes: what
   // must hold before `data` from a file is used.
   virtual bool can_be_packed(const PackedMatrix& /*matrix*/) const { return false; }
-  // Element type of the KV cache that attention reads: F32 for the reference, F16 otherwise.
-  virtual DType cache_dtype() const = 0;
+  // The KV cache's elements where nobody chooses: F32 for the reference, F16 otherwise. F16, BF16
+  // and INT8 are read by all.
+  virtual CacheType default_cache_type() const = 0;
 
   // y = x W^T for every job, in one parallel region: q, k and v of one input, or all experts of a
   // layer. Jobs that name the same x share its quantised form.

@@ -7,16 +7,18 @@
 
 namespace fathom {
 
-CacheLayout cache_layout_of(const ModelConfig& config, DType dtype) {
+CacheLayout cache_layout_of(const ModelConfig& config, CacheType type) {
   CacheLayout layout;
   layout.layers = config.layers;
-  layout.dtype = dtype;
+  layout.type = type;
   if (config.is_mla()) {
     layout.key_width = config.mla.kv_lora_rank + config.mla.rope_head_dim;
     layout.values_in_keys = true;
+    layout.key_split = config.mla.kv_lora_rank;
   } else {
     layout.key_width = config.kv_heads * config.head_dim;
     layout.value_width = layout.key_width;
+    layout.kv_heads = config.kv_heads;
   }
   return layout;
 }

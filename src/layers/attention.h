@@ -35,6 +35,6 @@ class GroupedQueryAttention final : public Attention {
 };
 
 // The width of one layer's cache rows for either kind of attention.
-CacheLayout cache_layout_of(const ModelConfig& config, DType dtype);
+CacheLayout cache_layout_of(const ModelConfig& config, CacheType type);
 
 }  // namespace fathom

@@ -8,8 +8,25 @@
 
 namespace fathom {
 
+namespace {
+
+// All of a layer's view but where its pages lie.
+CacheView view_of(const CacheLayout& layout) {
+  CacheView view;
+  view.type = layout.type;
+  view.page_tokens = CachePool::kPageTokens;
+  view.key_width = layout.key_width;
+  view.value_width = layout.values_in_keys ? 0 : layout.value_width;
+  view.values_in_keys = layout.values_in_keys;
+  view.kv_heads = layout.kv_heads;
+  view.key_split = layout.key_split;
+  return view;
+}
+
+}  // namespace
+
 int64_t CacheLayout::bytes_per_token() const {
-  return layers * byte_size(dtype, key_width + (values_in_keys ? 0 : value_width));
+  return layers * cache_page_bytes(view_of(*this)) / CachePool::kPageTokens;
 }
 
 void CachePool::Unmap::operator()(std::byte* p) const {
@@ -30,28 +47,26 @@ Result<CachePool> CachePool::make(const CacheLayout& layout, int64_t pages) {
         "Choose a smaller --context.",
         pages * kPageTokens, static_cast<double>(bytes) / 1e9, std::strerror(errno));
   }
+#if defined(__linux__)
+  // A wish: where it is refused, ordinary pages do.
+  constexpr size_t kWorthwhile = size_t{8} << 20;
+  if (bytes >= kWorthwhile) (void)madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
   return CachePool(layout, pages,
                    std::unique_ptr<std::byte, Unmap>(static_cast<std::byte*>(memory), {bytes}));
 }
 
 CacheView CachePool::layer(int64_t layer) const {
-  CacheView view;
-  view.dtype = layout_.dtype;
-  view.page_tokens = kPageTokens;
-  view.key_width = layout_.key_width;
-  view.value_width = layout_.values_in_keys ? 0 : layout_.value_width;
-  view.values_in_keys = layout_.values_in_keys;
-  view.page_bytes = kPageTokens * byte_size(layout_.dtype, view.key_width + view.value_width);
-  view.base = memory_.get() + layer * pages_ * view.page_bytes;
+  CacheView view = view_of(layout_);
+  const int64_t bytes = cache_page_bytes(view);
+  view.page_bytes = layout_.layers * bytes;
+  view.base = memory_.get() + layer * bytes;
   return view;
 }
 
 void CachePool::copy_page(int64_t from, int64_t to) {
-  for (int64_t i = 0; i < layout_.layers; ++i) {
-    const CacheView view = layer(i);
-    std::memcpy(view.base + to * view.page_bytes, view.base + from * view.page_bytes,
-                static_cast<size_t>(view.page_bytes));
-  }
+  const int64_t bytes = layout_.bytes_per_token() * kPageTokens;
+  std::memcpy(memory_.get() + to * bytes, memory_.get() + from * bytes, static_cast<size_t>(bytes));
 }
 
 }  // namespace fathom

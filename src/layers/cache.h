@@ -2,7 +2,8 @@
 // sequence for all layers; which page belongs to whom is the engine's business (engine/kv_cache).
 //
 // Memory is reserved as address space at once and taken by the system when a page is first
-// written, so a large pool that is little used costs little.
+// written, so a large pool that is little used costs little. A page's layers lie together, so that
+// this holds for huge pages too, which are asked for where the pool is large enough.
 #pragma once
 
 #include <cstddef>
@@ -20,9 +21,11 @@ struct CacheLayout {
   int64_t key_width = 0;
   int64_t value_width = 0;  // 0 with values_in_keys
   bool values_in_keys = false;
-  DType dtype = DType::kF16;
+  CacheType type = CacheType::kF16;
+  int64_t kv_heads = 1;
+  int64_t key_split = 0;  // as in CacheView
 
-  int64_t bytes_per_token() const;
+  int64_t bytes_per_token() const;  // of all layers, with the scales of INT8
 };
 
 class CachePool {
@@ -46,7 +49,7 @@ class CachePool {
 
   CacheLayout layout_;
   int64_t pages_ = 0;
-  std::unique_ptr<std::byte, Unmap> memory_;  // [layers][pages][key rows, value rows]
+  std::unique_ptr<std::byte, Unmap> memory_;  // [pages][layers], each as CacheView says
 };
 
 }  // namespace fathom

@@ -10,8 +10,7 @@ namespace fathom {
 Result<std::unique_ptr<LanguageModel>> Decoder::load(WeightLoader& loader, Kernels& kernels,
                                                      const DecoderFamily& family,
                                                      const ModelLoadOptions& options) {
-  std::unique_ptr<Decoder> model(
-      new Decoder(loader.config(), kernels, family.rope_dim, options.max_batch_tokens));
+  std::unique_ptr<Decoder> model(new Decoder(loader.config(), kernels, family.rope_dim, options));
   FATHOM_TRY(model->embedding_, loader.matrix("model.embed_tokens.weight"));
   for (int64_t l = 0; l < loader.config().layers; ++l) {
     FATHOM_TRY(DecoderLayer layer, DecoderLayer::load(loader, family, l));
@@ -29,7 +28,7 @@ Result<std::unique_ptr<LanguageModel>> Decoder::load(WeightLoader& loader, Kerne
 }
 
 CacheLayout Decoder::cache_layout() const {
-  return cache_layout_of(config_, kernels_.cache_dtype());
+  return cache_layout_of(config_, cache_type_);
 }
 
 std::span<const float> Decoder::forward(const Batch& batch, CachePool& cache) {

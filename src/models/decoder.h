@@ -32,11 +32,13 @@ class Decoder final : public LanguageModel {
                                      CachePool& cache) override;
 
  private:
-  Decoder(const ModelConfig& config, Kernels& kernels, int64_t rope_dim, int64_t max_batch_tokens)
+  Decoder(const ModelConfig& config, Kernels& kernels, int64_t rope_dim,
+          const ModelLoadOptions& options)
       : config_(config),
         kernels_(kernels),
         rope_(config.rope, rope_dim),
-        max_batch_tokens_(max_batch_tokens) {}
+        max_batch_tokens_(options.max_batch_tokens),
+        cache_type_(options.cache_type.value_or(kernels.default_cache_type())) {}
 
   void embed(const Step& step, float* x);
   void keep_hidden_states(const Batch& batch, const RmsNorm& norm, const float* x);
@@ -46,6 +48,7 @@ class Decoder final : public LanguageModel {
   Kernels& kernels_;
   RopeTable rope_;
   int64_t max_batch_tokens_;
+  CacheType cache_type_;
   int64_t weight_bytes_ = 0;
   Workspace workspace_;
 

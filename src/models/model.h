@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -24,7 +25,8 @@ struct ModelLoadOptions {
   int64_t max_batch_tokens = 512;  // most rows of one forward(): sizes the workspace
   bool mtp = false;                // also the multi-token prediction layer (DeepSeek-V3)
   std::function<void(double fraction)> on_progress;
-  PackedCache* packed_cache = nullptr;  // null: packed weights are not kept
+  PackedCache* packed_cache = nullptr;       // null: packed weights are not kept
+  std::optional<CacheType> cache_type = {};  // of the KV cache; nothing: the kernels' own
 };
 
 class LanguageModel {

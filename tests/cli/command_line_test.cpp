@@ -83,6 +83,8 @@ TEST(CommandLine, WrongUsageIsExitCodeTwoAndSaysWhatIsWrong) {
       {{"run", "-m", model, "--seed", "-1", "x"}, "--seed"},
       {{"run", "-m", model, "--stop", "", "x"}, "--stop"},
       {{"run", "-m", model, "--kernels", "cuda", "x"}, "--kernels"},
+      {{"run", "-m", model, "--kv-cache", "q4", "x"}, "--kv-cache"},
+      {{"bench", "-m", model, "--kv-cache", ""}, "--kv-cache"},
       {{"run", "-m", model, "--raw", "--system", "Be brief.", "x"}, "--system"},
       {{"logits", model}, "--tokens"},
       {{"logits", model, "--tokens", ""}, "--tokens"},

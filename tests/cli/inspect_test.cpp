@@ -49,6 +49,18 @@ TEST(Inspect, SaysWhatALatentMixtureOfExpertsIs) {
   EXPECT_EQ(facts.at("mtp_layers"), 1);
 }
 
+TEST(Inspect, MemoryFollowsTheKindOfCache) {
+  const json int8 =
+      inspect({golden_model("llama_gqa_tied"), "--context", "100", "--kv-cache", "int8"});
+  EXPECT_EQ(int8.at("kv_cache"), "int8");
+  // K and V of 2 heads of 16 bytes and a scale, two layers.
+  EXPECT_EQ(int8.at("cache_bytes_per_token"), 2 * 2 * 2 * (16 + 4));
+  EXPECT_EQ(int8.at("memory").at("cache_bytes"), 100 * 2 * 2 * 2 * (16 + 4));
+  // The latent and the rotary key have a scale each.
+  const json latent = inspect({golden_model("deepseek_v3"), "--kv-cache", "int8"});
+  EXPECT_EQ(latent.at("cache_bytes_per_token"), 2 * (24 + 4 + 16 + 4));
+}
+
 TEST(Inspect, MemoryFollowsTheContext) {
   const std::string model = golden_model("llama_gqa_tied");
   const json own = inspect({model}).at("memory");

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include <numeric>
 #include <set>
 #include <vector>
@@ -55,8 +57,20 @@ TEST(KvCache, GivesEveryLayerItsOwnMemory) {
   KvCache cache = small_cache(2 * kPage);
   const CacheView first = cache.pool().layer(0);
   const CacheView second = cache.pool().layer(1);
-  EXPECT_EQ(second.base - first.base, 2 * first.page_bytes);
-  EXPECT_EQ(first.page_bytes, kPage * 8 * byte_size(first.dtype, 1));
+  EXPECT_EQ(second.base - first.base, kPage * 8 * 2);
+  EXPECT_EQ(first.page_bytes, 2 * kPage * 8 * 2);  // all layers of a page lie together
+  std::memset(first.base, 1, kPage * 8 * 2);
+  std::memset(second.base, 2, kPage * 8 * 2);
+  cache.pool().copy_page(0, 1);
+  EXPECT_EQ(first.base[first.page_bytes], std::byte{1});
+  EXPECT_EQ(second.base[first.page_bytes], std::byte{2});
+}
+
+TEST(KvCache, CountsTheScalesOfInt8) {
+  CacheLayout layout = {.layers = 3, .key_width = 256, .value_width = 256, .kv_heads = 2};
+  EXPECT_EQ(layout.bytes_per_token(), 3 * 512 * 2);
+  layout.type = CacheType::kInt8;
+  EXPECT_EQ(layout.bytes_per_token(), 3 * (512 + 4 * 4));
 }
 
 TEST(CachedSequence, TakesPagesAsItGrowsAndGivesThemBack) {

@@ -19,6 +19,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "evaluate/divergence.h"
 #include "fathom/fathom.h"
 #include "hub/model_cache.h"
 
@@ -182,6 +183,36 @@ TEST_F(SmolLm2, FastKernelsStayWithin5MillinatsOfReferenceKernelsOnRealText) {
   std::cout << "mean KL " << mean << " nats, worst position " << worst << "\n";
   EXPECT_LE(mean, 0.005);
   EXPECT_TRUE(std::isfinite(worst));
+}
+
+// Same weights, same kernels: only what keys and values are kept as differs.
+TEST_F(SmolLm2, KeepsItsDistributionWithEveryKindOfCache) {
+  std::ifstream file(FATHOM_TEST_DATA "/golden/real_text.txt");
+  std::stringstream text;
+  text << file.rdbuf();
+  const auto load_with = [&](CacheFormat format) {
+    LoadOptions options;
+    options.cache_format = format;
+    auto model = Model::load(path_, options);
+    EXPECT_TRUE(model) << model.error().message;
+    return *std::move(model);
+  };
+  const Model f16 = load_with(CacheFormat::kF16);
+  auto tokens = f16.tokenize(text.str());
+  ASSERT_TRUE(tokens);
+  tokens->resize(384);
+  for (const auto& [format, bound] :
+       {std::pair{CacheFormat::kBF16, 2e-3}, {CacheFormat::kInt8, 8e-3}}) {
+    const Model model = load_with(format);
+    const auto kl = measure_divergence(model, f16, *tokens, {.context = 384});
+    ASSERT_TRUE(kl) << kl.error().message;
+    EXPECT_GT(kl->mean, 1e-7) << "rounds nothing";
+    EXPECT_LT(kl->mean, bound);
+    EXPECT_GT(kl->top1_agreement, 0.93);
+    RecordProperty(format == CacheFormat::kInt8 ? "int8" : "bf16", std::to_string(kl->mean));
+  }
+  EXPECT_LT(load_with(CacheFormat::kInt8).info().cache_bytes_per_token,
+            f16.info().cache_bytes_per_token * 54 / 100);
 }
 
 }  // namespace

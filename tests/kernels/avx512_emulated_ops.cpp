@@ -75,6 +75,17 @@ simde__m512i widen_bytes(simde__m128i v) {
   for (int i = 0; i < 16; ++i) to.at[i] = static_cast<Byte>(from.at[i]);
   return bits_as<simde__m512i>(to);
 }
+simde__m512i widen_words(simde__m256i v) {
+  const auto from = bits_as<Halves>(v);
+  Ints to;
+  for (int i = 0; i < 16; ++i) to.at[i] = static_cast<int16_t>(from.at[i]);
+  return bits_as<simde__m512i>(to);
+}
+simde__m512i shift_right(simde__m512i v, int bits) {
+  auto ints = bits_as<Ints>(v);
+  for (int32_t& i : ints.at) i >>= bits;
+  return bits_as<simde__m512i>(ints);
+}
 simde__m512 load_where(unsigned mask, const float* p) {
   Floats to;
   for (int i = 0; i < 16; ++i) to.at[i] = (mask >> i & 1U) != 0 ? p[i] : 0.0F;
@@ -108,6 +119,8 @@ simde__m512 multiply_sub_add(simde__m512 a, simde__m512 b, simde__m512 c) {
 #define _mm512_cvtps_epi32(a) floats_to_ints(a)
 #define _mm512_cvtepu8_epi32(a) widen_bytes<uint8_t>(a)
 #define _mm512_cvtepi8_epi32(a) widen_bytes<int8_t>(a)
+#define _mm512_cvtepi16_epi32(a) widen_words(a)
+#define _mm512_srai_epi32(a, bits) shift_right(a, bits)
 #define _mm512_maskz_loadu_ps(mask, p) load_where(mask, p)
 #define _mm512_mask_storeu_ps(p, mask, v) store_where(p, mask, v)
 #define _mm512_fmaddsub_ps(a, b, c) multiply_sub_add(a, b, c)

@@ -29,7 +29,7 @@ TEST(Kernels, AutoTakesTheWidestInstructionSetOfThisCpu) {
 TEST(Kernels, ReferenceIsAlwaysThere) {
   const auto kernels = Kernels::make(KernelChoice::kReference, 3);
   EXPECT_EQ(kernels->name(), "reference");
-  EXPECT_EQ(kernels->cache_dtype(), DType::kF32);
+  EXPECT_EQ(kernels->default_cache_type(), CacheType::kF32);
   EXPECT_EQ(kernels->threads().size(), 3);
 }
 

@@ -60,7 +60,7 @@ Described dense() {
 }
 
 CacheLayout dense_cache() {
-  return {.layers = 1, .key_width = 32, .value_width = 32, .dtype = DType::kF16};  // 128 a token
+  return {.layers = 1, .key_width = 32, .value_width = 32, .type = CacheType::kF16};  // 128 a token
 }
 
 TEST(StepCost, DecodingReadsEveryWeightOnceAndTheWholeCache) {

@@ -61,6 +61,21 @@ inline F load_half(const void* p) {
 inline void store_half(void* p, F v) {
   _mm_storeu_si128(static_cast<__m128i*>(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
+inline F load_bfloat(const void* p) {
+  const I wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+// To nearest even; NaN stays NaN.
+inline void store_bfloat(void* p, F v) {
+  const I bits = _mm256_castps_si256(v);
+  const I odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const I rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  const I quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+  const I nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+  const I all = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+  _mm_storeu_si128(static_cast<__m128i*>(p),
+                   _mm_packus_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1)));
+}
 // The dwords of [kLanes] pairs of bfloat16: the low ones and the high ones.
 inline void load_bfloat_pairs(const void* p, F& low, F& high) {
   const I both = _mm256_loadu_si256(static_cast<const I*>(p));

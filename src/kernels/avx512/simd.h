@@ -71,6 +71,19 @@ inline F load_half(const void* p) {
 inline void store_half(void* p, F v) {
   _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtps_ph(v, 0));  // 0: to nearest even
 }
+inline F load_bfloat(const void* p) {
+  const I wide = _mm512_cvtepi16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+// To nearest even; NaN stays NaN.
+inline void store_bfloat(void* p, F v) {
+  const I bits = _mm512_castps_si512(v);
+  const I odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const I rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const I quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+  const I all = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), quiet);
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(_mm512_srai_epi32(all, 16)));
+}
 // The dwords of [kLanes] pairs of bfloat16: the low ones and the high ones.
 inline void load_bfloat_pairs(const void* p, F& low, F& high) {
   const I both = _mm512_loadu_si512(p);

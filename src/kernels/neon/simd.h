@@ -79,6 +79,22 @@ inline void store_half(void* p, F v) {
                                          vreinterpret_u16_f16(vcvt_f16_f32(v.b)));
   vst1q_u8(static_cast<uint8_t*>(p), vreinterpretq_u8_u16(halves));
 }
+inline F load_bfloat(const void* p) {
+  const uint16x8_t bits = vreinterpretq_u16_u8(vld1q_u8(static_cast<const uint8_t*>(p)));
+  return {vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(bits), 16)),
+          vreinterpretq_f32_u32(vshll_n_u16(vget_high_u16(bits), 16))};
+}
+// To nearest even; NaN stays NaN.
+inline void store_bfloat(void* p, F v) {
+  const auto narrow = [](float32x4_t x) {
+    const uint32x4_t bits = vreinterpretq_u32_f32(x);
+    const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    const uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
+    return vshrn_n_u32(vbslq_u32(vceqq_f32(x, x), rounded, quiet), 16);
+  };
+  vst1q_u8(static_cast<uint8_t*>(p), vreinterpretq_u8_u16(vcombine_u16(narrow(v.a), narrow(v.b))));
+}
 // The dwords of [kLanes] pairs of bfloat16: the low ones and the high ones.
 inline void load_bfloat_pairs(const void* p, F& low, F& high) {
   const auto* bytes = static_cast<const uint8_t*>(p);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "base/assert.h"
 #include "kernels/packed/packed_kernels.h"
@@ -13,6 +14,7 @@ constexpr int64_t kPassHeads = 16;
 // the result does not depend on how many threads share the work.
 constexpr int64_t kStretch = 512;
 static_assert(kStretch % kAttentionTile == 0);
+constexpr auto kScaleBytes = static_cast<int64_t>(sizeof(float));
 
 int64_t round_up(int64_t n, int64_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
@@ -64,8 +66,9 @@ void PackedKernels::attend(const AttentionTask& task, int thread) {
   pass.value_dim = shape.value_dim;
   pass.cache = task.cache;
   pass.pages = sequence.pages;
-  pass.key_offset = kv_head * shape.key_dim;
-  pass.value_offset = task.cache->values_in_keys ? pass.key_offset : kv_head * shape.value_dim;
+  pass.kv_head = kv_head;
+  pass.key_rows = cache_rows(*task.cache, CachePart::kKey);
+  pass.value_rows = cache_rows(*task.cache, CachePart::kValue);
   pass.q = q;
   pass.tile = tile;
 
@@ -98,7 +101,7 @@ void PackedKernels::attend(const AttentionTask& task, int thread) {
 
 void PackedKernels::attention(const AttentionShape& shape, const CacheView& cache,
                               std::span<const AttentionSequence> sequences) {
-  FATHOM_ASSERT(cache.dtype == DType::kF16);
+  FATHOM_ASSERT(cache.type != CacheType::kF32);
   FATHOM_ASSERT(shape.kv_heads > 0 && shape.heads % shape.kv_heads == 0);
   const int64_t group = shape.heads / shape.kv_heads;
   const int64_t enough = pool_.size() * int64_t{2};
@@ -171,14 +174,28 @@ void PackedKernels::attention(const AttentionShape& shape, const CacheView& cach
 
 void PackedKernels::store_cache(const CacheView& cache, CachePart part, const float* x,
                                 int64_t stride, std::span<const CacheSlot> slots) {
-  FATHOM_ASSERT(cache.dtype == DType::kF16);
-  const bool keys = part == CachePart::kKey;
-  const int64_t width = keys ? cache.key_width : cache.value_width;
-  const int64_t section = keys ? 0 : cache.page_tokens * cache.key_width;
+  FATHOM_ASSERT(cache.type != CacheType::kF32);
+  const CacheRows rows = cache_rows(cache, part);
   for (size_t i = 0; i < slots.size(); ++i) {
     std::byte* page = cache.base + slots[i].page * cache.page_bytes;
-    ops_.to_half(x + static_cast<int64_t>(i) * stride, width,
-                 page + (section + slots[i].slot * width) * 2);
+    const float* row = x + static_cast<int64_t>(i) * stride;
+    std::byte* to = page + rows.at + slots[i].slot * rows.width * rows.element_bytes;
+    if (cache.type == CacheType::kF16) {
+      ops_.to_half(row, rows.width, to);
+    } else if (cache.type == CacheType::kBF16) {
+      ops_.to_bfloat(row, rows.width, to);
+    } else {
+      std::byte* scale = page + rows.scales_at + slots[i].slot * kScaleBytes;
+      const auto quantize = [&](int64_t begin, int64_t count) {
+        const float made = ops_.to_int8(row + begin, count, to + begin);
+        std::memcpy(scale, &made, sizeof made);
+        scale += cache.page_tokens * kScaleBytes;
+      };
+      for (int64_t begin = 0; begin < rows.width; begin += rows.dim) {
+        quantize(begin, rows.split);
+        if (rows.split < rows.dim) quantize(begin + rows.split, rows.dim - rows.split);
+      }
+    }
   }
 }
 

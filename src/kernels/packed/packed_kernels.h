@@ -1,4 +1,4 @@
-// The fast kernels: packed weights, INT8 activations for integer formats, F16 cache. Cuts the work
+// The fast kernels: packed weights, INT8 activations for integer formats. Cuts the work
 // of one call into tiles, hands them to the thread pool, and calls an instruction set's VectorOps
 // for each. Knows no instruction set itself.
 //
@@ -27,7 +27,7 @@ class PackedKernels final : public Kernels {
   PackedMatrix pack(const Tensor& matrix) override;
   uint32_t layout_version() const override { return kPackedLayoutVersion; }
   bool can_be_packed(const PackedMatrix& matrix) const override;
-  DType cache_dtype() const override { return DType::kF16; }
+  CacheType default_cache_type() const override { return CacheType::kF16; }
   void matmul(std::span<const MatmulJob> jobs) override;
   void gather_rows(const PackedMatrix& matrix, std::span<const int32_t> row_ids, float* out,
                    int64_t out_stride) override;

@@ -55,8 +55,9 @@ struct AttentionPass {
   int64_t value_dim = 0;
   const CacheView* cache = nullptr;
   const int32_t* pages = nullptr;
-  int64_t key_offset = 0;    // elements from a key row's start to this head's
-  int64_t value_offset = 0;  // likewise in the value row (the key row, if values_in_keys)
+  int64_t kv_head = 0;
+  CacheRows key_rows;
+  CacheRows value_rows;
   const float* q = nullptr;  // [rows, key_stride], scaled, zero beyond key_dim
   float* tile = nullptr;     // scratch: attention_tile_floats()
   // Results: running maximum, sum of weights, and unnormalised sum of values [rows, value_stride].
@@ -82,7 +83,10 @@ struct VectorOps {
                 const float* other_values, int64_t value_dim);
   void (*finish)(const float* values, float total, int64_t value_dim, float* out);
   void (*scale_row)(const float* x, float scale, int64_t n, float* out);
+  // To the cache's elements; the codes' scale is returned (kernels/attention.h).
   void (*to_half)(const float* x, int64_t n, void* out);
+  void (*to_bfloat)(const float* x, int64_t n, void* out);
+  float (*to_int8)(const float* x, int64_t n, void* out);
 
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t cols, float* out);
   void (*rope)(float* head, int64_t dim, const float* cos_sin, bool interleaved);

@@ -1,5 +1,6 @@
 // The plain implementation every other one is compared with: F32 throughout, weights decoded row
-// by row from where the checkpoint has them (so the checkpoint must stay mapped), cache in F32.
+// by row from where the checkpoint has them (so the checkpoint must stay mapped), cache in F32
+// unless it is told otherwise.
 // Runs on every machine. A row of a result is computed in the same order whatever else is in the
 // batch. Scratch is kept per thread and grows to its largest use.
 #pragma once
@@ -19,7 +20,7 @@ class ReferenceKernels final : public Kernels {
   ThreadPool& threads() override { return pool_; }
 
   PackedMatrix pack(const Tensor& matrix) override;
-  DType cache_dtype() const override { return DType::kF32; }
+  CacheType default_cache_type() const override { return CacheType::kF32; }
   void matmul(std::span<const MatmulJob> jobs) override;
   void gather_rows(const PackedMatrix& matrix, std::span<const int32_t> row_ids, float* out,
                    int64_t out_stride) override;

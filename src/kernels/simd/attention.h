@@ -1,6 +1,6 @@
 // Attention of a block of query rows over a stretch of the cache, tile by tile with the online
-// softmax: keys of a tile are widened to F32 once and used by all rows. A row's sums run in the
-// order of the cache whatever rows it is computed with.
+// softmax: keys and values of a tile are widened to F32 once and used by all rows. A row's sums run
+// in the order of the cache whatever rows it is computed with.
 #pragma once
 
 #include "kernels/packed/vector_ops.h"
@@ -13,31 +13,72 @@ inline int64_t whole_vectors(int64_t n) {
   return (n + kLanes - 1) / kLanes * kLanes;
 }
 
-// n halves to F32, zero up to the whole vector.
-inline void widen_row(const std::byte* from, int64_t n, float* to) {
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(to + i, load_half(from + 2 * i));
-  if (i < n) {
-    alignas(64) std::byte rest[2 * kLanes] = {};
-    __builtin_memcpy(rest, from + 2 * i, static_cast<size_t>(2 * (n - i)));
-    store(to + i, load_half(rest));
+// kLanes cached elements; `scale` is kInt8's.
+template <CacheType kType>
+inline F load_cached(const std::byte* p, F scale) {
+  if constexpr (kType == CacheType::kF16) {
+    return load_half(p);
+  } else if constexpr (kType == CacheType::kBF16) {
+    return load_bfloat(p);
+  } else {
+    return mul(load_s8(p), scale);
   }
 }
 
-// Rows [begin, begin + count) of one head's keys or values, to tile[count][whole_vectors(dim)].
-inline void widen_tile(const AttentionPass& pass, CachePart part, int64_t begin, int64_t count,
-                       float* tile) {
+// n elements to F32.
+template <CacheType kType>
+inline void widen_row(const std::byte* from, F scale, int64_t n, float* to) {
+  constexpr int kBytes = kType == CacheType::kInt8 ? 1 : 2;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(to + i, load_cached<kType>(from + kBytes * i, scale));
+  if (i < n) {
+    alignas(64) std::byte rest[kBytes * kLanes] = {};
+    __builtin_memcpy(rest, from + kBytes * i, static_cast<size_t>(kBytes * (n - i)));
+    store_first(to + i, load_cached<kType>(rest, scale), n - i);
+  }
+}
+
+// Rows [begin, begin + count) of one head's keys or values, to tile[count][whole_vectors(dim)],
+// zero beyond dim.
+template <CacheType kType>
+inline void widen_tile(const AttentionPass& pass, const CacheRows& rows, int64_t dim, int64_t begin,
+                       int64_t count, float* tile) {
+  constexpr int64_t kScaleBytes = 4;
   const CacheView& cache = *pass.cache;
-  const bool keys = part == CachePart::kKey;
-  const int64_t dim = keys ? pass.key_dim : pass.value_dim;
-  const int64_t width = keys ? cache.key_width : cache.value_width;
-  const int64_t section = keys ? 0 : cache.page_tokens * cache.key_width;
-  const int64_t offset = keys ? pass.key_offset : pass.value_offset;
+  const int64_t first = rows.split < dim ? rows.split : dim;  // elements of the first scale
+  const int64_t scales = pass.kv_head * (rows.split < rows.dim ? 2 : 1) * cache.page_tokens;
   for (int64_t t = 0; t < count; ++t) {
     const int64_t token = begin + t;
     const std::byte* page = cache.base + pass.pages[token / cache.page_tokens] * cache.page_bytes;
     const int64_t slot = token % cache.page_tokens;
-    widen_row(page + (section + slot * width + offset) * 2, dim, tile + t * whole_vectors(dim));
+    const std::byte* row =
+        page + rows.at + (slot * rows.width + pass.kv_head * rows.dim) * rows.element_bytes;
+    float* to = tile + t * whole_vectors(dim);
+    if constexpr (kType == CacheType::kInt8) {
+      const std::byte* at = page + rows.scales_at + (scales + slot) * kScaleBytes;
+      float scale;
+      __builtin_memcpy(&scale, at, sizeof scale);
+      widen_row<kType>(row, set1(scale), first, to);
+      if (first < dim) {
+        __builtin_memcpy(&scale, at + cache.page_tokens * kScaleBytes, sizeof scale);
+        widen_row<kType>(row + first, set1(scale), dim - first, to + first);
+      }
+    } else {
+      widen_row<kType>(row, zero(), dim, to);
+    }
+    for (int64_t i = dim; i < whole_vectors(dim); ++i) to[i] = 0.0F;
+  }
+}
+
+inline void widen_tile(const AttentionPass& pass, const CacheRows& rows, int64_t dim, int64_t begin,
+                       int64_t count, float* tile) {
+  switch (pass.cache->type) {
+    case CacheType::kBF16:
+      return widen_tile<CacheType::kBF16>(pass, rows, dim, begin, count, tile);
+    case CacheType::kInt8:
+      return widen_tile<CacheType::kInt8>(pass, rows, dim, begin, count, tile);
+    default:  // F32 is the reference kernels' alone
+      return widen_tile<CacheType::kF16>(pass, rows, dim, begin, count, tile);
   }
 }
 
@@ -139,7 +180,7 @@ inline void attend(const AttentionPass& pass) {
   float* keys = pass.tile;
   float* own_values = keys + kAttentionTile * key_stride;
   float* scores = own_values + (shared ? 0 : kAttentionTile * value_stride);
-  const float* v = shared ? keys + pass.value_offset - pass.key_offset : own_values;
+  const float* v = shared ? keys : own_values;
   const int64_t v_stride = shared ? key_stride : value_stride;
 
   for (int64_t m = 0; m < pass.rows; ++m) {
@@ -150,8 +191,8 @@ inline void attend(const AttentionPass& pass) {
 
   for (int64_t begin = pass.begin; begin < pass.end; begin += kAttentionTile) {
     const int64_t count = pass.end - begin < kAttentionTile ? pass.end - begin : kAttentionTile;
-    widen_tile(pass, CachePart::kKey, begin, count, keys);
-    if (!shared) widen_tile(pass, CachePart::kValue, begin, count, own_values);
+    widen_tile(pass, pass.key_rows, pass.key_dim, begin, count, keys);
+    if (!shared) widen_tile(pass, pass.value_rows, pass.value_dim, begin, count, own_values);
     const int64_t fours = (count + 3) / 4 * 4;
     for (int64_t i = count * key_stride; i < fours * key_stride; i += kLanes) {
       store(keys + i, zero());

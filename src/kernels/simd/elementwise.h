@@ -1,6 +1,7 @@
 // Row-wise operations on F32.
 #pragma once
 
+#include "kernels/attention.h"
 #include "kernels/simd/unroll.h"
 
 namespace fathom::FATHOM_SIMD_NAMESPACE {
@@ -141,6 +142,44 @@ inline void to_half(const float* x, int64_t n, void* out) {
     store_half(rest, load_first(x + i, n - i));
     __builtin_memcpy(to + 2 * i, rest, static_cast<size_t>(2 * (n - i)));
   }
+}
+
+inline void to_bfloat(const float* x, int64_t n, void* out) {
+  auto* to = static_cast<std::byte*>(out);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store_bfloat(to + 2 * i, load(x + i));
+  if (i < n) {
+    alignas(64) std::byte rest[2 * kLanes];
+    store_bfloat(rest, load_first(x + i, n - i));
+    __builtin_memcpy(to + 2 * i, rest, static_cast<size_t>(2 * (n - i)));
+  }
+}
+
+// Codes of one scale, which is returned: CacheType::kInt8.
+inline float to_int8(const float* x, int64_t n, void* out) {
+  auto* codes = static_cast<std::byte*>(out);
+  const int64_t whole = n / 32 * 32;
+  alignas(64) float rest[32] = {};
+  __builtin_memcpy(rest, x + whole, static_cast<size_t>(n - whole) * sizeof(float));
+  float most = largest_magnitude32(rest);
+  for (int64_t i = 0; i < whole && !__builtin_isnan(most); i += 32) {
+    const float magnitude = largest_magnitude32(x + i);
+    if (!(magnitude <= most)) most = magnitude;  // NaN too
+  }
+  const bool finite = __builtin_isfinite(most);
+  if (!finite || most < kLeastCachedRow) {
+    __builtin_memset(codes, 0, static_cast<size_t>(n));
+    return finite ? 0.0F : __builtin_nanf("");
+  }
+  const float inverse = 127.0F / most;
+  int sums[2];
+  for (int64_t i = 0; i < whole; i += 32) quantize32(x + i, inverse, codes + i, sums[0], sums[1]);
+  if (whole < n) {
+    alignas(64) std::byte last[32];
+    quantize32(rest, inverse, last, sums[0], sums[1]);
+    __builtin_memcpy(codes + whole, last, static_cast<size_t>(n - whole));
+  }
+  return most / 127.0F;
 }
 
 }  // namespace fathom::FATHOM_SIMD_NAMESPACE

@@ -21,6 +21,8 @@ inline constexpr VectorOps make_ops(const char* name) {
           .finish = finish,
           .scale_row = scale_row,
           .to_half = to_half,
+          .to_bfloat = to_bfloat,
+          .to_int8 = to_int8,
           .rms_norm = rms_norm,
           .rope = rope,
           .swiglu = swiglu,
