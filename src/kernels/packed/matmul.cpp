@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <array>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/assert.h"
@@ -91,14 +93,14 @@ PackedMatrix PackedKernels::pack(const Tensor& matrix) {
   const PanelLayout layout = layout_of(packed);
   const int64_t panels = (packed.out + layout.width - 1) / layout.width;
   packed.bytes = panels * layout.bytes;
-  AlignedBytes memory = allocate_aligned(packed.bytes);
+  std::shared_ptr<std::byte> memory = weights_.allocate(packed.bytes);
   std::byte* data = memory.get();
   pool_.parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       pack_panel(layout, matrix, p * layout.width, data + p * layout.bytes);
     }
   });
-  packed.data = std::shared_ptr<const std::byte>(memory.release(), FreeAligned{});
+  packed.data = std::move(memory);
   return packed;
 }
 

@@ -14,6 +14,7 @@
 #include "kernels/packed/aligned_buffer.h"
 #include "kernels/packed/panels.h"
 #include "kernels/packed/vector_ops.h"
+#include "kernels/packed/weight_memory.h"
 
 namespace fathom {
 
@@ -106,6 +107,7 @@ class PackedKernels final : public Kernels {
 
   const VectorOps& ops_;
   ThreadPool pool_;
+  WeightMemory weights_;
   std::vector<AlignedBuffer> scratch_;  // one for each thread
   std::vector<QuantizedInput> inputs_;  // of the running call, like all below
   std::vector<Cut> cuts_;
