@@ -82,12 +82,11 @@ inline void load_bfloat_pairs(const void* p, F& low, F& high) {
   low = _mm256_castsi256_ps(_mm256_slli_epi32(both, 16));
   high = _mm256_castsi256_ps(_mm256_and_si256(both, _mm256_set1_epi32(-65536)));
 }
-// E4M3 as a half has the same digits with the exponent biased by 8 less: the value times 2^-8.
+// E4M3 as a half has the same digits with the exponent biased by 8 less: the value times 2^-8. Of
+// a sign-extended code, shifted by 7, all bits but the sign's second copy are in place.
 inline F load_f8_scaled(const void* p) {
-  const __m128i wide = _mm_cvtepu8_epi16(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
-  const __m128i sign = _mm_slli_epi16(_mm_and_si128(wide, _mm_set1_epi16(0x80)), 8);
-  const __m128i digits = _mm_slli_epi16(_mm_and_si128(wide, _mm_set1_epi16(0x7f)), 7);
-  return _mm256_cvtph_ps(_mm_or_si128(sign, digits));
+  const __m128i wide = _mm_cvtepi8_epi16(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
+  return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(wide, 7), _mm_set1_epi16(-16512)));
 }
 inline F load_u8(const void* p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))));

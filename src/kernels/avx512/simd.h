@@ -90,12 +90,11 @@ inline void load_bfloat_pairs(const void* p, F& low, F& high) {
   low = _mm512_castsi512_ps(_mm512_slli_epi32(both, 16));
   high = _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32(-65536)));
 }
-// E4M3 as a half has the same digits with the exponent biased by 8 less: the value times 2^-8.
+// E4M3 as a half has the same digits with the exponent biased by 8 less: the value times 2^-8. Of
+// a sign-extended code, shifted by 7, all bits but the sign's second copy are in place.
 inline F load_f8_scaled(const void* p) {
-  const __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
-  const __m256i sign = _mm256_slli_epi16(_mm256_and_si256(wide, _mm256_set1_epi16(0x80)), 8);
-  const __m256i digits = _mm256_slli_epi16(_mm256_and_si256(wide, _mm256_set1_epi16(0x7f)), 7);
-  return _mm512_cvtph_ps(_mm256_or_si256(sign, digits));
+  const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  return _mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(-16512)));
 }
 inline F load_u8(const void* p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));

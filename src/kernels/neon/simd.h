@@ -106,12 +106,12 @@ inline void load_bfloat_pairs(const void* p, F& low, F& high) {
   high = {vreinterpretq_f32_u32(vandq_u32(first, mask)),
           vreinterpretq_f32_u32(vandq_u32(second, mask))};
 }
-// E4M3 as a half has the same digits with the exponent biased by 8 less: the value times 2^-8.
+// E4M3 as a half has the same digits with the exponent biased by 8 less: the value times 2^-8. Of
+// a sign-extended code, shifted by 7, all bits but the sign's second copy are in place.
 inline F load_f8_scaled(const void* p) {
-  const uint16x8_t wide = vmovl_u8(vld1_u8(static_cast<const uint8_t*>(p)));
-  const uint16x8_t sign = vshlq_n_u16(vandq_u16(wide, vdupq_n_u16(0x80)), 8);
-  const uint16x8_t digits = vshlq_n_u16(vandq_u16(wide, vdupq_n_u16(0x7f)), 7);
-  return widen_halves(vorrq_u16(sign, digits));
+  const int16x8_t wide = vmovl_s8(vld1_s8(static_cast<const int8_t*>(p)));
+  const uint16x8_t moved = vreinterpretq_u16_s16(vshlq_n_s16(wide, 7));
+  return widen_halves(vandq_u16(moved, vdupq_n_u16(0xbf80)));
 }
 inline F from_u8(uint8x8_t v) {
   const uint16x8_t wide = vmovl_u8(v);

@@ -3,6 +3,7 @@
 
 #include "kernels/simd/code_matmul.h"
 #include "kernels/simd/expanded_matmul.h"
+#include "kernels/simd/f8_matmul.h"
 #include "kernels/simd/float_matmul.h"
 #include "tensor/dtype.h"
 
@@ -46,7 +47,7 @@ inline void matmul(int dtype, const MatmulTile& tile) {
     case DType::kBF16:
       return matmul_floats<FloatType::kBF16>(tile);
     case DType::kF8E4M3:
-      return matmul_floats<FloatType::kF8>(tile);
+      return matmul_f8(tile);
     case DType::kQ4_0:
       return matmul_codes_of<Q4_0Codes>(tile);
     case DType::kQ4_1:
