@@ -42,6 +42,11 @@ inline constexpr int64_t kDefaultPackedCacheBytes = int64_t{50} * 1000 * 1000 * 
 
 struct LoadOptions {
   int threads = 0;  // 0: one for each core this process may use
+  // Binds threads to processors, cores first; the thread that calls stays free. For machines that
+  // do nothing else.
+  bool pin_threads = false;
+  // Spreads weights and the KV cache over the memory nodes in use, where there are several.
+  bool numa = true;
   KernelSet kernels = KernelSet::kAuto;
   bool mtp = false;  // also load the multi-token prediction layer, for Speculation::Method::kMtp
   CacheFormat cache_format = CacheFormat::kAuto;

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/cpu_topology.h"
 
 #if defined(__linux__)
+#include <pthread.h>
 #include <sched.h>
 #endif
 #if defined(__x86_64__)
@@ -53,6 +55,20 @@ uint32_t region_of(uint64_t gate) {
   return static_cast<uint32_t>(gate >> 32);
 }
 
+// A wish: where the system refuses, the thread runs anywhere.
+void bind_to(std::jthread& thread, int cpu) {
+#if defined(__linux__)
+  if (cpu < 0 || cpu >= CPU_SETSIZE) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  (void)pthread_setaffinity_np(thread.native_handle(), sizeof(set), &set);
+#else
+  static_cast<void>(thread);
+  static_cast<void>(cpu);
+#endif
+}
+
 }  // namespace
 
 struct ThreadPool::State {
@@ -64,6 +80,7 @@ struct ThreadPool::State {
   bool everyone = false;           // the region ends only when each worker has run the task
   std::atomic<bool> stop = false;  // written before the last region is announced
   std::vector<std::jthread> workers;
+  MemoryPlacement placement;
 
   alignas(64) std::atomic<uint64_t> gate = 0;
   alignas(64) std::atomic<uint32_t> region = 0;    // the gate's region, for sleeping workers
@@ -134,12 +151,19 @@ void ThreadPool::State::finish() {
   wait_for([this] { return (gate.load(std::memory_order_acquire) & kInside) == 0; });
 }
 
-ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
-  state_->size = threads > 0 ? threads : default_threads();
+ThreadPool::ThreadPool(const ThreadOptions& options) : state_(std::make_unique<State>()) {
+  state_->size = options.threads > 0 ? options.threads : default_threads();
   // With more threads than cores a spinning thread keeps a working one from its core.
   if (state_->size > default_threads()) state_->spin = std::chrono::microseconds{0};
   for (int i = 1; i < state_->size; ++i) {
     state_->workers.emplace_back([state = state_.get(), i] { state->work(i); });
+  }
+  if (!options.pin && !options.numa) return;
+  const CpuTopology topology = read_cpu_topology(allowed_cpus(), "/sys");
+  if (options.numa) state_->placement = MemoryPlacement(topology.nodes());
+  if (!options.pin) return;
+  for (size_t i = 0; i < state_->workers.size(); ++i) {
+    bind_to(state_->workers[i], topology.cpus[(i + 1) % topology.cpus.size()].id);
   }
 }
 
@@ -154,6 +178,10 @@ ThreadPool::~ThreadPool() {
 
 int ThreadPool::size() const {
   return state_->size;
+}
+
+const MemoryPlacement& ThreadPool::placement() const {
+  return state_->placement;
 }
 
 void ThreadPool::run(FunctionRef<void(int)> task) {
@@ -193,12 +221,10 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain,
 }
 
 int ThreadPool::default_threads() {
-#if defined(__linux__)
-  cpu_set_t cores;
-  CPU_ZERO(&cores);
-  if (sched_getaffinity(0, sizeof(cores), &cores) == 0) return std::max(1, CPU_COUNT(&cores));
-#endif
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const auto cpus = static_cast<int>(allowed_cpus().size());
+  // Half a processor's time still helps; a hair's breadth does not.
+  const double quota = cpu_quota("/").value_or(cpus);
+  return std::clamp(static_cast<int>(std::min<double>(quota + 0.5, cpus)), 1, cpus);
 }
 
 }  // namespace fathom

@@ -13,18 +13,32 @@
 #include <memory>
 
 #include "base/function_ref.h"
+#include "base/memory_placement.h"
 
 namespace fathom {
 
+struct ThreadOptions {
+  int threads = 0;  // <= 0: as many as default_threads() says
+  // Binds each worker to a processor of its own, cores first (base/cpu_topology.h); with more
+  // threads than processors they share. The calling thread is the program's: it stays free, and
+  // the processor that would be its own is left to it.
+  bool pin = false;
+  // Spreads weights and the KV cache over the memory nodes of this process's processors.
+  bool numa = true;
+
+  ThreadOptions(int count = 0) : threads(count) {}  // NOLINT(google-explicit-constructor)
+};
+
 class ThreadPool {
  public:
-  // threads <= 0: one for each core this process may use (its affinity mask, not the machine's).
-  explicit ThreadPool(int threads = 0);
+  explicit ThreadPool(const ThreadOptions& options = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int size() const;
+  // Of memory that all threads use: on the nodes of this process's processors, or anywhere.
+  const MemoryPlacement& placement() const;
 
   // Calls task(thread) once on every thread, 0 <= thread < size(), and returns when all are done.
   void run(FunctionRef<void(int thread)> task);
@@ -36,6 +50,8 @@ class ThreadPool {
   void parallel_for(int64_t count, int64_t grain,
                     FunctionRef<void(int thread, int64_t begin, int64_t end)> body);
 
+  // One for each core that this process may use: its affinity mask's, not the machine's, and no
+  // more than its control groups give it time for.
   static int default_threads();
 
  private:

@@ -189,9 +189,11 @@ Result<int> bench(const BenchOptions& options) {
   const int64_t context_size = checkpoint->config().context;
   FATHOM_TRY(const Plan plan, make_plan(options, context_size));
   FATHOM_CHECK(check_fits(plan, context_size));
-  const auto kernels =
-      Kernels::make(set == KernelSet::kReference ? KernelChoice::kReference : KernelChoice::kAuto,
-                    options.model.threads);
+  ThreadOptions threads(options.model.threads);
+  threads.pin = options.model.pin;
+  threads.numa = !options.model.no_numa;
+  const auto kernels = Kernels::make(
+      set == KernelSet::kReference ? KernelChoice::kReference : KernelChoice::kAuto, threads);
   ModelLoadOptions load;
   FATHOM_TRY(const CacheFormat format, cache_format(options.model));
   load.cache_type = cache_type(format);

@@ -26,6 +26,12 @@ void add_model_option(CLI::App& command, ModelOptions& options) {
 void add_compute_options(CLI::App& command, ModelOptions& options) {
   command.add_option("--threads", options.threads, "threads to compute with; 0: one for each core")
       ->type_name("N");
+  command.add_flag(
+      "--pin", options.pin,
+      "bind threads to processors, a core each as far as they go; for machines that do "
+      "nothing else");
+  command.add_flag("--no-numa", options.no_numa,
+                   "do not spread weights and cache over the memory nodes of a large machine");
   command
       .add_option("--kernels", options.kernels,
                   "auto: the fastest for this CPU; reference: plain loops, slow and exact")
@@ -108,6 +114,8 @@ Result<Model> load_model(const ModelOptions& options) {
   FATHOM_CHECK(validate(options));
   LoadOptions load;
   load.threads = options.threads;
+  load.pin_threads = options.pin;
+  load.numa = !options.no_numa;
   load.mtp = options.mtp;
   FATHOM_TRY(load.kernels, kernel_set(options));
   FATHOM_TRY(load.cache_format, cache_format(options));

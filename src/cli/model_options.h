@@ -19,6 +19,8 @@ struct ModelOptions {
   std::string kernels = "auto";   // or "reference"
   std::string kv_cache = "auto";  // or "f16", "bf16", "int8"
   int threads = 0;                // 0: one for each core
+  bool pin = false;               // threads to processors
+  bool no_numa = false;           // memory lies where it is first touched
   int64_t context = 0;            // 0: the model's own
   bool mtp = false;               // also load the layer for multi-token prediction
   bool no_packed_cache = false;

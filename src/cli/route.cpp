@@ -220,6 +220,7 @@ void add_route(CLI::App& app, Chosen& chosen) {
   command->add_flag("--json", flags->json, "print JSON");
   add_compute_options(*command, flags->models.model);
   add_context_option(*command, flags->models.model);
+  add_kv_cache_option(*command, flags->models.model);
   add_packed_cache_options(*command, flags->models.model);
   command->footer(
       "Example:\n"

@@ -82,7 +82,10 @@ Result<std::shared_ptr<Engine>> Engine::load(const std::filesystem::path& path,
   FATHOM_CHECK(load_text(*engine));
   const auto choice =
       options.kernels == KernelSet::kReference ? KernelChoice::kReference : KernelChoice::kAuto;
-  engine->kernels = Kernels::make(choice, options.threads);
+  ThreadOptions threads(options.threads);
+  threads.pin = options.pin_threads;
+  threads.numa = options.numa;
+  engine->kernels = Kernels::make(choice, threads);
   ModelLoadOptions load_options;
   load_options.mtp = options.mtp;
   load_options.cache_type = cache_type(options.cache_format);

@@ -15,7 +15,7 @@ const VectorOps* best_ops() {
   return nullptr;
 }
 
-std::unique_ptr<Kernels> Kernels::make(KernelChoice choice, int threads) {
+std::unique_ptr<Kernels> Kernels::make(KernelChoice choice, const ThreadOptions& threads) {
   const VectorOps* ops = choice == KernelChoice::kAuto ? best_ops() : nullptr;
   if (ops != nullptr) return std::make_unique<PackedKernels>(*ops, threads);
   return std::make_unique<ReferenceKernels>(threads);

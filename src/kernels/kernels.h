@@ -23,11 +23,12 @@ enum class KernelChoice { kAuto, kReference };
 
 class Kernels {
  public:
-  static std::unique_ptr<Kernels> make(KernelChoice choice, int threads);
+  static std::unique_ptr<Kernels> make(KernelChoice choice, const ThreadOptions& threads);
   virtual ~Kernels() = default;
 
   virtual std::string_view name() const = 0;  // "reference", "avx2", "neon-dotprod", ...
   virtual ThreadPool& threads() = 0;
+  virtual const MemoryPlacement& placement() const = 0;  // the pool's
 
   // --- Matrices -------------------------------------------------------------------------------
   // Repacks a stored matrix [out, in] into this instruction set's layout. The source may be

@@ -52,6 +52,7 @@ Result<CachePool> CachePool::make(const CacheLayout& layout, int64_t pages) {
   constexpr size_t kWorthwhile = size_t{8} << 20;
   if (bytes >= kWorthwhile) (void)madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
+  layout.placement.spread(memory, bytes);
   return CachePool(layout, pages,
                    std::unique_ptr<std::byte, Unmap>(static_cast<std::byte*>(memory), {bytes}));
 }

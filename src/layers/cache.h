@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/memory_placement.h"
 #include "base/result.h"
 #include "kernels/attention.h"
 
@@ -23,7 +24,8 @@ struct CacheLayout {
   bool values_in_keys = false;
   CacheType type = CacheType::kF16;
   int64_t kv_heads = 1;
-  int64_t key_split = 0;  // as in CacheView
+  int64_t key_split = 0;           // as in CacheView
+  MemoryPlacement placement = {};  // of the pool's memory
 
   int64_t bytes_per_token() const;  // of all layers, with the scales of INT8
 };

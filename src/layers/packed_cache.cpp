@@ -61,14 +61,16 @@ void PackedCache::use(std::shared_ptr<const MappedFile> mapped, PackedFile index
   index_ = std::move(index);
   mark_as_used(path_);
   file_->prefer_huge_pages();
-  reader_ = std::jthread([file = file_](const std::stop_token& stop) {
-    auto rest = file->bytes();
-    while (!rest.empty() && !stop.stop_requested()) {
-      const auto part = rest.first(std::min(rest.size(), static_cast<size_t>(kReadStride)));
-      file->populate(part);
-      rest = rest.subspan(part.size());
-    }
-  });
+  reader_ =
+      std::jthread([file = file_, placement = kernels_->placement()](const std::stop_token& stop) {
+        placement.spread_this_thread();
+        auto rest = file->bytes();
+        while (!rest.empty() && !stop.stop_requested()) {
+          const auto part = rest.first(std::min(rest.size(), static_cast<size_t>(kReadStride)));
+          file->populate(part);
+          rest = rest.subspan(part.size());
+        }
+      });
 }
 
 void PackedCache::begin_writing(PackedFileOrigin origin) {

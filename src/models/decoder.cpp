@@ -28,7 +28,9 @@ Result<std::unique_ptr<LanguageModel>> Decoder::load(WeightLoader& loader, Kerne
 }
 
 CacheLayout Decoder::cache_layout() const {
-  return cache_layout_of(config_, cache_type_);
+  CacheLayout layout = cache_layout_of(config_, cache_type_);
+  layout.placement = kernels_.placement();
+  return layout;
 }
 
 std::span<const float> Decoder::forward(const Batch& batch, CachePool& cache) {

@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
 #include <vector>
+
+#include "base/cpu_topology.h"
 
 namespace fathom {
 namespace {
@@ -106,6 +109,60 @@ TEST(ThreadPool, ASlowPieceDoesNotStopTheOthersFromBeingDone) {
     }
   });
   EXPECT_EQ(done, 39);
+}
+
+#if defined(__linux__)
+TEST(ThreadPool, PinnedWorkersHaveAProcessorEachAndTheCallerIsLeftAlone) {
+  const auto allowed = allowed_cpus();
+  for (const int threads : {1, 2, 3, 9}) {
+    ThreadOptions options(threads);
+    options.pin = true;
+    ThreadPool pool(options);
+    ASSERT_EQ(pool.size(), threads);
+    std::vector<std::vector<int>> cpus(static_cast<size_t>(threads));
+    pool.run([&](int thread) { cpus[static_cast<size_t>(thread)] = allowed_cpus(); });
+    EXPECT_EQ(cpus[0], allowed);
+    for (size_t i = 1; i < cpus.size(); ++i) {
+      ASSERT_EQ(cpus[i].size(), 1U);
+      EXPECT_TRUE(std::ranges::binary_search(allowed, cpus[i][0]));
+      for (size_t j = 1; j < i && i < allowed.size(); ++j) EXPECT_NE(cpus[i], cpus[j]);
+    }
+  }
+}
+
+TEST(ThreadPool, WorkersThatAreNotPinnedMayRunAnywhere) {
+  ThreadPool pool(3);
+  const auto allowed = allowed_cpus();
+  pool.run([&](int) { EXPECT_EQ(allowed_cpus(), allowed); });
+}
+
+// Pinned to processors that another program keeps busy, work still ends, done by whoever has time.
+TEST(ThreadPool, PinnedWorkersShareProcessorsWithOtherPrograms) {
+  std::atomic<bool> stop = false;
+  std::vector<std::jthread> others;
+  for (size_t i = 0; i < 2 * allowed_cpus().size(); ++i) {
+    others.emplace_back([&] {
+      while (!stop.load(std::memory_order_relaxed)) {
+      }
+    });
+  }
+  ThreadOptions options(4);
+  options.pin = true;
+  ThreadPool pool(options);
+  std::atomic<int64_t> sum = 0;
+  for (int region = 0; region < 200; ++region) {
+    pool.parallel_for(64, 1, [&](int64_t begin, int64_t) { sum += begin; });
+  }
+  stop = true;
+  EXPECT_EQ(sum, 200 * 64 * 63 / 2);
+}
+#endif
+
+TEST(ThreadPool, TakesAThreadForEachProcessorUnlessTimeIsRationed) {
+  const int threads = ThreadPool::default_threads();
+  EXPECT_GE(threads, 1);
+  EXPECT_LE(threads, static_cast<int>(allowed_cpus().size()));
+  EXPECT_EQ(ThreadPool().size(), threads);
 }
 
 }  // namespace

@@ -185,34 +185,36 @@ TEST_F(SmolLm2, FastKernelsStayWithin5MillinatsOfReferenceKernelsOnRealText) {
   EXPECT_TRUE(std::isfinite(worst));
 }
 
-// Same weights, same kernels: only what keys and values are kept as differs.
+// Computed in F32, so that what keys and values are kept as is all that differs: with the fast
+// kernels the smallest difference makes others of a hundredth of a nat, by the rounding of
+// activations.
 TEST_F(SmolLm2, KeepsItsDistributionWithEveryKindOfCache) {
   std::ifstream file(FATHOM_TEST_DATA "/golden/real_text.txt");
   std::stringstream text;
   text << file.rdbuf();
   const auto load_with = [&](CacheFormat format) {
     LoadOptions options;
+    options.kernels = KernelSet::kReference;
     options.cache_format = format;
     auto model = Model::load(path_, options);
     EXPECT_TRUE(model) << model.error().message;
     return *std::move(model);
   };
-  const Model f16 = load_with(CacheFormat::kF16);
-  auto tokens = f16.tokenize(text.str());
+  const Model f32 = load_with(CacheFormat::kAuto);
+  auto tokens = f32.tokenize(text.str());
   ASSERT_TRUE(tokens);
-  tokens->resize(384);
+  tokens->resize(64);
   for (const auto& [format, bound] :
-       {std::pair{CacheFormat::kBF16, 2e-3}, {CacheFormat::kInt8, 8e-3}}) {
+       {std::pair{CacheFormat::kF16, 5e-5}, {CacheFormat::kInt8, 0.02}}) {
     const Model model = load_with(format);
-    const auto kl = measure_divergence(model, f16, *tokens, {.context = 384});
+    const auto kl = measure_divergence(model, f32, *tokens, {.context = 64});
     ASSERT_TRUE(kl) << kl.error().message;
-    EXPECT_GT(kl->mean, 1e-7) << "rounds nothing";
+    EXPECT_GT(kl->mean, 1e-8) << "rounds nothing";
     EXPECT_LT(kl->mean, bound);
-    EXPECT_GT(kl->top1_agreement, 0.93);
-    RecordProperty(format == CacheFormat::kInt8 ? "int8" : "bf16", std::to_string(kl->mean));
+    EXPECT_GE(kl->top1_agreement, 0.9);
   }
   EXPECT_LT(load_with(CacheFormat::kInt8).info().cache_bytes_per_token,
-            f16.info().cache_bytes_per_token * 54 / 100);
+            load_with(CacheFormat::kF16).info().cache_bytes_per_token * 54 / 100);
 }
 
 }  // namespace

@@ -11,8 +11,10 @@
 namespace fathom {
 namespace {
 
+const MemoryPlacement kAnywhere;
+
 TEST(WeightMemory, BlocksAreAlignedAndDoNotOverlap) {
-  WeightMemory memory;
+  WeightMemory memory(kAnywhere);
   std::vector<std::pair<std::shared_ptr<std::byte>, int64_t>> blocks;
   for (const int64_t bytes : {1, 63, 64, 65, 4096, 100'000, 3 << 20, 5 << 20, 7}) {
     blocks.emplace_back(memory.allocate(bytes), bytes);
@@ -31,7 +33,7 @@ TEST(WeightMemory, BlocksAreAlignedAndDoNotOverlap) {
 TEST(WeightMemory, ABlockOutlivesTheOthersAndTheMemory) {
   std::shared_ptr<std::byte> kept;
   {
-    WeightMemory memory;
+    WeightMemory memory(kAnywhere);
     for (int i = 0; i < 40; ++i) {  // more than a piece
       auto block = memory.allocate(3 << 20);
       if (i == 5) kept = block;
@@ -62,7 +64,7 @@ TEST(WeightMemory, SmallBlocksToldTheSystemToUseHugePages) {
   if (!std::ifstream("/sys/kernel/mm/transparent_hugepage/enabled")) {
     GTEST_SKIP() << "this system has no transparent huge pages";
   }
-  WeightMemory memory;
+  WeightMemory memory(kAnywhere);
   const auto block = memory.allocate(300'000);
   const std::string flags = flags_around(block.get());
   if (flags.empty()) GTEST_SKIP() << "this system does not say what its mappings are";

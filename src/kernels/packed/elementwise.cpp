@@ -13,8 +13,11 @@ int64_t row_grain(int64_t cols) {
 
 }  // namespace
 
-PackedKernels::PackedKernels(const VectorOps& ops, int threads)
-    : ops_(ops), pool_(threads), scratch_(static_cast<size_t>(pool_.size())) {}
+PackedKernels::PackedKernels(const VectorOps& ops, const ThreadOptions& threads)
+    : ops_(ops),
+      pool_(threads),
+      weights_(pool_.placement()),
+      scratch_(static_cast<size_t>(pool_.size())) {}
 
 void PackedKernels::rms_norm(const float* x, int64_t x_stride, const float* weight, float eps,
                              int64_t rows, int64_t cols, float* out, int64_t out_stride) {

@@ -20,10 +20,11 @@ namespace fathom {
 
 class PackedKernels final : public Kernels {
  public:
-  PackedKernels(const VectorOps& ops, int threads);
+  PackedKernels(const VectorOps& ops, const ThreadOptions& threads);
 
   std::string_view name() const override { return ops_.name; }
   ThreadPool& threads() override { return pool_; }
+  const MemoryPlacement& placement() const override { return pool_.placement(); }
 
   PackedMatrix pack(const Tensor& matrix) override;
   uint32_t layout_version() const override { return kPackedLayoutVersion; }

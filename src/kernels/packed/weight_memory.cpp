@@ -12,11 +12,13 @@ constexpr bool kShare = false;
 constexpr bool kShare = true;
 #endif
 
-std::shared_ptr<std::byte> own_block(int64_t bytes) {
-  return {allocate_aligned(bytes).release(), FreeAligned{}};
-}
-
 }  // namespace
+
+std::shared_ptr<std::byte> WeightMemory::own_block(int64_t bytes) const {
+  AlignedBytes block = allocate_aligned(bytes);
+  placement_.spread(block.get(), static_cast<size_t>(bytes));
+  return {block.release(), FreeAligned{}};
+}
 
 std::shared_ptr<std::byte> WeightMemory::allocate(int64_t bytes) {
   constexpr int64_t kLine = 64;

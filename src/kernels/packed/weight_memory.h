@@ -9,10 +9,15 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/memory_placement.h"
+
 namespace fathom {
 
 class WeightMemory {
  public:
+  // The placement must outlive it.
+  explicit WeightMemory(const MemoryPlacement& placement) : placement_(placement) {}
+
   static constexpr int64_t kPiece = int64_t{64} << 20;
   static constexpr int64_t kLarge = int64_t{4} << 20;  // from here on a block has its own memory
 
@@ -20,6 +25,9 @@ class WeightMemory {
   std::shared_ptr<std::byte> allocate(int64_t bytes);
 
  private:
+  std::shared_ptr<std::byte> own_block(int64_t bytes) const;
+
+  const MemoryPlacement& placement_;
   std::shared_ptr<std::byte> piece_;
   int64_t used_ = 0;  // of piece_
 };

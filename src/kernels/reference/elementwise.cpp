@@ -15,7 +15,7 @@ int64_t row_grain(int64_t cols) {
 
 }  // namespace
 
-ReferenceKernels::ReferenceKernels(int threads)
+ReferenceKernels::ReferenceKernels(const ThreadOptions& threads)
     : pool_(threads), scratch_(static_cast<size_t>(pool_.size())) {}
 
 void ReferenceKernels::rms_norm(const float* x, int64_t x_stride, const float* weight, float eps,

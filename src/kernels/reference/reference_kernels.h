@@ -14,10 +14,11 @@ namespace fathom {
 
 class ReferenceKernels final : public Kernels {
  public:
-  explicit ReferenceKernels(int threads);
+  explicit ReferenceKernels(const ThreadOptions& threads);
 
   std::string_view name() const override { return "reference"; }
   ThreadPool& threads() override { return pool_; }
+  const MemoryPlacement& placement() const override { return pool_.placement(); }
 
   PackedMatrix pack(const Tensor& matrix) override;
   CacheType default_cache_type() const override { return CacheType::kF32; }
