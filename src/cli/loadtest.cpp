@@ -158,7 +158,7 @@ void show_progress(const loadtest::Progress& progress) {
 std::string load_text(const loadtest::RunOptions& options) {
   switch (options.arrivals) {
     case loadtest::Arrivals::kSessions:
-      return fmt::format("{} sessions", options.sessions);
+      return fmt::format("{} session{}", options.sessions, options.sessions == 1 ? "" : "s");
     case loadtest::Arrivals::kPoisson:
       return fmt::format("{:g} requests/s on average", options.rate);
     case loadtest::Arrivals::kTrace:

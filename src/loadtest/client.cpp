@@ -304,8 +304,9 @@ asio::awaitable<Result<std::string>> Client::first_model() {
   const Target& target = impl_->options.target;
   const Response response = co_await impl_->exchange(request, std::move(keep), no_connection);
   if (!no_connection.empty()) {
-    co_return fail("There is no connection to {}: {}. Is the server running there?",
-                   target.authority(), no_connection);
+    co_return fail("There is no connection to {}: {}. {}", target.authority(), no_connection,
+                   no_connection.starts_with("TLS") ? "--insecure does not check certificates."
+                                                    : "Is the server running there?");
   }
   if (!response.complete) {
     co_return fail("{} does not answer as an HTTP server ({}). Is the URL right?",

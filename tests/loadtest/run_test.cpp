@@ -7,6 +7,7 @@
 
 #include "loadtest/fake_server.h"
 #include "loadtest/summary.h"
+#include "serve/certificate.h"
 #include "serve/server_fixture.h"
 
 namespace fathom::loadtest {
@@ -299,6 +300,24 @@ TEST(Loadtest, MeasuresFathomItself) {
   EXPECT_EQ(summary.sessions, 6);
   EXPECT_EQ(summary.sessions_without_answer, 0);
   EXPECT_GE(summary.slowest_over_median, 1);
+}
+
+TEST(Loadtest, ChecksTheCertificateUnlessToldNotTo) {
+  const test::TemporaryDirectory directory;
+  const test::PemFiles files = test::make_certificate(directory.path(), "server");
+  test::ServerOptions server_options;
+  server_options.serve.http.tls_certificate = files.certificate;
+  server_options.serve.http.tls_key = files.key;
+  const test::TestServer server(server_options);
+  RunOptions options = options_for(fmt::format("https://127.0.0.1:{}", server.port()), 2, 6);
+  const auto refused = run(options, workload());
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("TLS: certificate verify failed"), std::string::npos)
+      << refused.error().message;
+  options.client.verify = false;
+  const auto log = run(options, workload());
+  ASSERT_TRUE(log) << log.error().message;
+  EXPECT_EQ(summarise(*log, 0).answered, 6) << to_text(summarise(*log, 0));
 }
 
 }  // namespace

@@ -1,43 +1,15 @@
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include <array>
-#include <cstdio>
 
 #include "cli/tiny_model.h"
+#include "serve/certificate.h"
 #include "serve/http_server.h"
 #include "serve/raw_client.h"
 
 namespace fathom::serve {
 namespace {
-
-struct PemFiles {
-  std::string certificate;
-  std::string key;
-};
-
-PemFiles make_certificate(const std::filesystem::path& directory, const std::string& name) {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
-  X509* certificate = X509_new();
-  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-  X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-  X509_set_pubkey(certificate, key);
-  X509_sign(certificate, key, EVP_sha256());
-  PemFiles files{(directory / (name + ".pem")).string(), (directory / (name + ".key")).string()};
-  FILE* file = std::fopen(files.certificate.c_str(), "w");
-  PEM_write_X509(file, certificate);
-  std::fclose(file);
-  file = std::fopen(files.key.c_str(), "w");
-  PEM_write_PrivateKey(file, key, nullptr, nullptr, 0, nullptr, nullptr);
-  std::fclose(file);
-  X509_free(certificate);
-  EVP_PKEY_free(key);
-  return files;
-}
 
 class TlsServer : public testing::Test {
  protected:
@@ -61,7 +33,7 @@ class TlsServer : public testing::Test {
   }
 
   test::TemporaryDirectory directory_;
-  PemFiles files_ = make_certificate(directory_.path(), "server");
+  test::PemFiles files_ = test::make_certificate(directory_.path(), "server");
 };
 
 TEST_F(TlsServer, AnswersSeveralRequestsOverTls) {
@@ -106,7 +78,7 @@ TEST_F(TlsServer, NeedsTheKeyOfItsCertificate) {
   options.tls_certificate = files_.certificate;
   const auto without = HttpServer::start(options, {}, {});
   ASSERT_FALSE(without);
-  options.tls_key = make_certificate(directory_.path(), "other").key;
+  options.tls_key = test::make_certificate(directory_.path(), "other").key;
   const auto mixed = HttpServer::start(options, {}, {});
   ASSERT_FALSE(mixed);
   EXPECT_NE(mixed.error().message.find("other.key"), std::string::npos);
