@@ -115,6 +115,7 @@ class Panel {
 std::vector<Point> cumulative(std::vector<double> values) {
   std::ranges::sort(values);
   std::vector<Point> points;
+  points.reserve(values.size());
   for (size_t i = 0; i < values.size(); ++i) {
     points.push_back(
         {values[i], 100.0 * static_cast<double>(i + 1) / static_cast<double>(values.size())});
