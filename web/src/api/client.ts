@@ -24,7 +24,7 @@ export function errorOf(status: number, text: string): ApiError {
   } catch {
     // Not the server's own words: a proxy's, perhaps.
   }
-  return new ApiError(status, `HTTP ${status}`);
+  return new ApiError(status, '');
 }
 
 /** The response, whose status is 2xx; anything else is an ApiError. */

@@ -73,7 +73,7 @@ export const en = {
   presencePenaltyHint: 'Against tokens that have occurred',
   frequencyPenalty: 'Frequency penalty',
   frequencyPenaltyHint: 'Against tokens the more often they have occurred',
-  maxTokens: 'Most tokens',
+  maxTokens: 'Max tokens',
   maxTokensHint: 'The answer ends after so many',
   seed: 'Seed',
   seedHint: 'Equal seeds give equal answers',

@@ -90,7 +90,7 @@ test('settings go along with each message', () =>
     const dialog = page.getByRole('dialog', { name: 'Settings' });
     await dialog.getByLabel('System prompt').fill('You are a pirate.');
     await dialog.getByLabel('Temperature').fill('0');
-    await dialog.getByLabel('Most tokens').fill('8');
+    await dialog.getByLabel('Max tokens').fill('8');
     await dialog.getByLabel('Stop at').fill('END\nFINIS');
     await dialog.getByLabel('Top-p').fill('7');
     await dialog.getByText('Must be 0 to 1').waitFor();

@@ -67,5 +67,5 @@ test('the server is told what was said, without questions that got no answer', (
 test('errors have the server’s words where there are any', () => {
   const body = '{"error":{"message":"No.","code":"no_ledger"}}';
   expect(errorOf(404, body)).toMatchObject({ status: 404, message: 'No.', code: 'no_ledger' });
-  expect(errorOf(502, '<html>')).toMatchObject({ status: 502, message: 'HTTP 502', code: null });
+  expect(errorOf(502, '<html>')).toMatchObject({ status: 502, message: '', code: null });
 });
