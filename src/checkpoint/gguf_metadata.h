@@ -52,8 +52,11 @@ class GgufMetadata {
 
   // False if the key was there already.
   bool add(std::string key, const GgufValue& value) {
-    return values_.emplace(std::move(key), value).second;
+    if (!values_.emplace(key, value).second) return false;
+    keys_.push_back(std::move(key));
+    return true;
   }
+  const std::vector<std::string>& keys() const { return keys_; }  // in the file's order
   size_t size() const { return values_.size(); }
   const std::string& file() const { return file_; }
   const GgufValue* find(const std::string& key) const;
@@ -69,6 +72,7 @@ class GgufMetadata {
  private:
   std::string file_;  // for messages
   std::unordered_map<std::string, GgufValue> values_;
+  std::vector<std::string> keys_;
 };
 
 }  // namespace fathom

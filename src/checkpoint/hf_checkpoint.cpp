@@ -3,8 +3,11 @@
 #include <system_error>
 #include <utility>
 
+#include "base/json.h"
 #include "base/mapped_file.h"
 #include "checkpoint/hf_config.h"
+#include "checkpoint/hf_packed.h"
+#include "checkpoint/hf_quantization.h"
 #include "checkpoint/hf_text.h"
 #include "checkpoint/hf_weights.h"
 #include "checkpoint/validate.h"
@@ -44,15 +47,24 @@ class HfCheckpoint : public Checkpoint {
     if (config_.model_name.empty()) {  // "models/tiny/" ends in an empty name
       config_.model_name = fs::absolute(path_).lexically_normal().parent_path().filename().string();
     }
-    FATHOM_CHECK(read_weights());
+    FATHOM_TRY(const nlohmann::json config, parse_json(config_text, config_path.string()));
+    FATHOM_TRY(const HfQuantization quantization,
+               read_hf_quantization(config, config_path.string()));
+    FATHOM_CHECK(read_weights(quantization));
     FATHOM_TRY(text_, read_hf_text(path_));
     return read_generation(config_text);
   }
 
-  Status read_weights() {
+  Status read_weights(const HfQuantization& quantization) {
     const std::string source = path_.string();
     FATHOM_TRY(HfWeights weights, open_hf_weights(path_));
     files_ = std::move(weights.files);
+    if (quantization.storage != HfStorage::kPlain && quantization.storage != HfStorage::kFp8) {
+      FATHOM_TRY(UnpackedTensors unpacked,
+                 unpack_hf_tensors(std::move(weights.tensors), quantization, source));
+      weights.tensors = std::move(unpacked.tensors);
+      unpacked_ = std::move(unpacked.owned);
+    }
     FATHOM_TRY(HfTensors prepared, prepare_hf_tensors(std::move(weights.tensors), source));
     tensors_ = std::move(prepared.tensors);
     owned_scales_ = std::move(prepared.owned_scales);
@@ -74,6 +86,7 @@ class HfCheckpoint : public Checkpoint {
   fs::path path_;
   std::vector<MappedFile> files_;
   std::vector<std::vector<float>> owned_scales_;
+  std::vector<std::vector<std::byte>> unpacked_;  // weights that others packed, as ours
   ModelConfig config_;
   TextSource text_;
   GenerationDefaults generation_;

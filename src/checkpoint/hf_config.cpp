@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/quote.h"
+#include "checkpoint/hf_quantization.h"
 #include "checkpoint/hf_rope.h"
 #include "checkpoint/json_fields.h"
 
@@ -90,30 +91,6 @@ class ConfigReader {
     if (sliding) {
       return fail("{}: sliding-window attention (use_sliding_window) is not supported",
                   fields_.file());
-    }
-    return read_quantization();
-  }
-
-  Status read_quantization() {
-    const nlohmann::json* stored = fields_.find("quantization_config");
-    if (stored == nullptr) return {};
-    if (!stored->is_object()) {
-      return fail("{}: quantization_config should be an object", fields_.file());
-    }
-    const JsonFields quantization(*stored, fields_.file());
-    FATHOM_TRY(const auto method, quantization.get_string("quant_method"));
-    if (method != "fp8") {
-      return fail(
-          "{}: the quantisation {} is not supported. Use the unquantised or FP8 checkpoint, "
-          "or a GGUF file",
-          fields_.file(), in_quotes(method.value_or("")));
-    }
-    const nlohmann::json* block = quantization.find("weight_block_size");
-    if (block == nullptr || *block != nlohmann::json::array({128, 128})) {
-      return fail(
-          "{}: FP8 weights are supported in blocks of [128, 128] only, but "
-          "weight_block_size is {}",
-          fields_.file(), block == nullptr ? "missing" : in_quotes(block->dump(-1, ' ', true)));
     }
     return {};
   }
@@ -224,6 +201,7 @@ class ConfigReader {
 Result<ModelConfig> parse_hf_config(std::string_view text, std::string_view file) {
   FATHOM_TRY(const nlohmann::json json, parse_json(text, file));
   if (!json.is_object()) return fail("{} should hold a JSON object", file);
+  FATHOM_CHECK(read_hf_quantization(json, file));
   const JsonFields fields(json, file);
   return ConfigReader(fields).read();
 }

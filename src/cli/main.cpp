@@ -48,6 +48,7 @@ int run_command_line(int argc, char** argv) {
   add_logits(app, chosen);
   add_bench(app, chosen);
   add_eval(app, chosen);
+  add_quantize(app, chosen);
   add_pull(app, chosen);
   add_serve(app, chosen);
   add_keys(app, chosen);

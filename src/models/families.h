@@ -7,5 +7,6 @@ namespace fathom {
 
 DecoderFamily llama_family(const ModelConfig& config);     // llama, qwen2, qwen3
 DecoderFamily deepseek_family(const ModelConfig& config);  // deepseek_moe, _v2, _v3
+DecoderFamily family_of(const ModelConfig& config);
 
 }  // namespace fathom

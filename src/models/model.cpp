@@ -1,5 +1,6 @@
 #include "models/model.h"
 
+#include "base/assert.h"
 #include "base/result.h"
 #include "models/families.h"
 
@@ -17,20 +18,25 @@ Result<std::unique_ptr<LanguageModel>> load_family(WeightLoader& loader, Kernels
         "files leave it out; speculation by lookup or with a draft model needs none.",
         checkpoint.path().string());
   }
+  return Decoder::load(loader, kernels, family_of(config), options);
+}
+
+}  // namespace
+
+DecoderFamily family_of(const ModelConfig& config) {
   switch (config.family) {
     case Family::kLlama:
     case Family::kQwen2:
     case Family::kQwen3:
-      return Decoder::load(loader, kernels, llama_family(config), options);
+      return llama_family(config);
     case Family::kDeepseekMoe:
     case Family::kDeepseekV2:
     case Family::kDeepseekV3:
-      return Decoder::load(loader, kernels, deepseek_family(config), options);
+      return deepseek_family(config);
   }
-  return fail("{}: no model for the family {}.", checkpoint.path().string(), name(config.family));
+  FATHOM_ASSERT(false);
+  return {};
 }
-
-}  // namespace
 
 Result<std::unique_ptr<LanguageModel>> LanguageModel::load(const Checkpoint& checkpoint,
                                                            Kernels& kernels,

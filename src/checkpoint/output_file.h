@@ -1,0 +1,38 @@
+// A large file being written: under a temporary name beside its own, whole or not at all. Its room
+// on the disk is taken at once, so that a full disk shows before the work and not after it; parts
+// may be written in any order. What is not committed is removed when the object goes.
+//
+// One thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+
+#include "base/result.h"
+
+namespace fathom {
+
+class OutputFile {
+ public:
+  // Fails where the file cannot be made or `bytes` have no room.
+  static Result<OutputFile> create(const std::filesystem::path& path, int64_t bytes);
+  OutputFile(OutputFile&& other) noexcept;
+  OutputFile& operator=(OutputFile&& other) = delete;
+  ~OutputFile();
+
+  Status write(int64_t offset, std::span<const std::byte> bytes);
+  // To the disk, then to its name; replaces a file of that name in one step.
+  Status commit();
+
+ private:
+  OutputFile(std::filesystem::path path, std::filesystem::path temporary, int descriptor)
+      : path_(std::move(path)), temporary_(std::move(temporary)), descriptor_(descriptor) {}
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int descriptor_ = -1;
+};
+
+}  // namespace fathom

@@ -1,0 +1,246 @@
+// fathom quantize: a checkpoint made smaller.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/progress.h"
+#include "cli/command.h"
+#include "cli/input_file.h"
+#include "cli/model_options.h"
+#include "cli/terminal.h"
+#include "compress/calibration.h"
+#include "compress/quantize.h"
+#include "text/tokenizer.h"
+
+namespace fathom::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kDefaultTokens = 16384;
+
+struct QuantizeCommand {
+  ModelOptions model;
+  std::string output;
+  std::string method = "rtn";
+  std::string type;
+  std::string embedding;
+  std::string head;
+  std::string calibration;
+  int64_t calibration_tokens = kDefaultTokens;
+  int64_t window = 512;
+  int group = 0;
+  bool json = false;
+  QuantizeOptions options;
+};
+
+Result<DType> type_named(std::string name, std::string_view flag) {
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::toupper(c); });
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0,
+                           DType::kQ4_1}) {
+    if (fathom::name(type) == name) return type;
+  }
+  return usage_error("{} is {}; it must be f32, f16, bf16, q8_0, q4_0 or q4_1.", flag, name);
+}
+
+Result<QuantizeMethod> method_named(const std::string& name) {
+  if (name == "none") return QuantizeMethod::kNone;
+  if (name == "rtn") return QuantizeMethod::kRtn;
+  if (name == "awq") return QuantizeMethod::kAwq;
+  if (name == "gptq") return QuantizeMethod::kGptq;
+  return usage_error("--method is {}; it must be none, rtn, awq or gptq.", name);
+}
+
+bool needs_text(QuantizeMethod method) {
+  return method == QuantizeMethod::kAwq || method == QuantizeMethod::kGptq;
+}
+
+Status read_flags(QuantizeCommand& command) {
+  FATHOM_CHECK(validate(command.model));
+  QuantizeOptions& options = command.options;
+  FATHOM_TRY(options.method, method_named(command.method));
+  options.threads = command.model.threads;
+  if (command.type.empty() == (options.method == QuantizeMethod::kNone)) {
+    return usage_error(
+        "--method none and --type belong together: one says that nothing is rounded to fewer bits, "
+        "the other what plain type matrices become.");
+  }
+  if (!command.type.empty()) {
+    FATHOM_TRY(options.plain, type_named(command.type, "--type"));
+  }
+  if (!command.embedding.empty()) {
+    FATHOM_TRY(options.embedding, type_named(command.embedding, "--embedding"));
+  }
+  if (!command.head.empty()) {
+    FATHOM_TRY(options.head, type_named(command.head, "--head"));
+  }
+  if (!needs_text(options.method) && !command.calibration.empty()) {
+    return usage_error("--calibration is for --method awq and gptq: {} uses no text.",
+                       command.method);
+  }
+  if (command.window < 2 || command.calibration_tokens < command.window) {
+    return usage_error(
+        "--calibration-window is {} and --calibration-tokens {}: a window has at least 2 tokens, "
+        "and there must be room for one.",
+        command.window, command.calibration_tokens);
+  }
+  return {};
+}
+
+Status read_calibration(QuantizeCommand& command, const Checkpoint& checkpoint) {
+  const TextSource& source = checkpoint.text();
+  if (source.tokenizer_json.empty() && !source.gguf) {
+    return fail("{} has no tokenizer, so it cannot read a calibration text. Use --method rtn.",
+                checkpoint.path().string());
+  }
+  FATHOM_TRY(const auto tokenizer, Tokenizer::make(source));
+  const bool own = !command.calibration.empty();
+  std::string text(default_calibration_text());
+  if (own) {
+    FATHOM_TRY(text, read_input_file(command.calibration));
+  }
+  const std::string name = own ? command.calibration : "The calibration text";
+  FATHOM_TRY(const auto documents, calibration_documents(text, name));
+  const int64_t window = std::min(command.window, checkpoint.config().context);
+  FATHOM_TRY(command.options.calibration,
+             calibration_windows(*tokenizer, documents, window, command.calibration_tokens, name));
+  return {};
+}
+
+// A line with the share done and the time left: on a terminal only.
+class TimeLeft {
+ public:
+  ~TimeLeft() {
+    if (shown_ >= 0) note("\r\033[K");
+  }
+  void show(double fraction) {
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    const int percent = static_cast<int>(fraction * 100);
+    if (!is_terminal(Stream::kError) || seconds < 1 || percent == shown_ || fraction <= 0) return;
+    shown_ = percent;
+    note(fmt::format("\r\033[KQuantising: {}%  {} left", percent,
+                     format_duration(seconds * (1 - fraction) / fraction)));
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  int shown_ = -1;
+};
+
+void print_report(const QuantizeCommand& command, const Checkpoint& checkpoint,
+                  const QuantizeReport& report, double seconds) {
+  if (command.json) {
+    const Json json = {{"output", command.output},
+                       {"method", command.method},
+                       {"bytes", report.bytes},
+                       {"parameters", report.parameters},
+                       {"bits_per_weight", report.bits_per_weight},
+                       {"quantized_matrices", report.quantized},
+                       {"calibration_tokens", report.tokens},
+                       {"unreached_matrices", report.unreached},
+                       {"seconds", seconds}};
+    print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    return;
+  }
+  int64_t before = 0;
+  for (const Tensor& tensor : checkpoint.tensors()) before += tensor.bytes;
+  print(fmt::format("{}\n{} of weights became {}: {:.2f} bits a weight, in {}\n", command.output,
+                    format_bytes(before), format_bytes(report.bytes), report.bits_per_weight,
+                    format_duration(seconds)));
+}
+
+Result<int> run_quantize(QuantizeCommand command) {
+  FATHOM_CHECK(read_flags(command));
+  FATHOM_TRY(const auto path, find_model(command.model));
+  FATHOM_TRY(const auto checkpoint, Checkpoint::open(path));
+  const OutputFormat format = checkpoint->format().starts_with("GGUF")
+                                  ? OutputFormat::kGguf
+                                  : OutputFormat::kHuggingFace;
+  command.options.group =
+      command.group != 0 ? command.group : (format == OutputFormat::kGguf ? 32 : 128);
+  if (needs_text(command.options.method)) FATHOM_CHECK(read_calibration(command, *checkpoint));
+  const auto start = std::chrono::steady_clock::now();
+  const InterruptScope interrupt;
+  QuantizeReport report;
+  {
+    TimeLeft left;
+    command.options.on_progress = [&](double fraction) {
+      left.show(fraction);
+      return !interrupt.requested();
+    };
+    command.options.on_note = [](std::string_view text) {
+      note(fmt::format("fathom: {}\n", text));
+    };
+    FATHOM_TRY(report, quantize(*checkpoint, command.output, format, command.options));
+  }
+  print_report(command, *checkpoint, report,
+               std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  return 0;
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, Chosen& chosen) {
+  auto* command = app.add_subcommand("quantize", "make a checkpoint smaller");
+  auto options = std::make_shared<QuantizeCommand>();
+  add_model_option(*command, options->model);
+  command->add_option("-o,--output", options->output, "where the result goes")
+      ->type_name("PATH")
+      ->required();
+  command
+      ->add_option("--method", options->method,
+                   "rtn: round to nearest; awq, gptq: with a calibration text; none: only convert "
+                   "to --type")
+      ->type_name("rtn|awq|gptq|none");
+  command->add_option("--bits", options->options.bits, "bits of a weight (4)")->type_name("4|8");
+  command
+      ->add_option("--group", options->group,
+                   "weights that share a scale; GGUF: 32; otherwise 128 if left out")
+      ->type_name("32|64|128");
+  command->add_flag("--zero-points", options->options.zero_points,
+                    "INT4 with zero points (GGUF: minima, Q4_1)");
+  command->add_option("--type", options->type, "with --method none: the type of matrices")
+      ->type_name("f32|f16|bf16");
+  command->add_option("--embedding", options->embedding, "type of the embedding (GGUF: q8_0)")
+      ->type_name("TYPE");
+  command->add_option("--head", options->head, "type of the output head (GGUF: q8_0)")
+      ->type_name("TYPE");
+  command
+      ->add_option("--keep", options->options.keep,
+                   "leave matrices whose names contain this as they are; may be repeated")
+      ->type_name("TEXT")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_flag("--requantize", options->options.requantize,
+                    "take a source that is quantised already, and lose twice");
+  command
+      ->add_option("--calibration", options->calibration,
+                   "UTF-8 text or JSON Lines (\"text\" or \"messages\") for awq and gptq; a text "
+                   "that ships with fathom if left out; -: standard input")
+      ->type_name("FILE");
+  command
+      ->add_option("--calibration-tokens", options->calibration_tokens,
+                   fmt::format("most tokens of it to use ({})", kDefaultTokens))
+      ->type_name("N");
+  command
+      ->add_option("--calibration-window", options->window, "tokens read at a time (512)")
+      ->type_name("N");
+  command->add_flag("--act-order", options->options.act_order,
+                    "gptq: round the columns with the largest inputs first");
+  command->add_option("--threads", options->model.threads, "threads to compute with; 0: all cores")
+      ->type_name("N");
+  command->add_flag("--json", options->json, "print one JSON object");
+  command->footer(
+      "Examples:\n"
+      "  fathom quantize -m model-f16.gguf -o model-q4.gguf --method awq\n"
+      "  fathom quantize -m model-f16.gguf -o model-q8.gguf --bits 8\n"
+      "  fathom quantize -m checkpoint/ -o checkpoint-int4/ --method gptq --group 64\n"
+      "  fathom quantize -m model-q4.gguf -o model-f16.gguf --method none --type f16");
+  command->callback(
+      [&chosen, options] { chosen.action = [options] { return run_quantize(*options); }; });
+}
+
+}  // namespace fathom::cli
