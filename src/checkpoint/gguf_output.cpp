@@ -83,10 +83,9 @@ std::optional<uint32_t> gguf_type_number(DType dtype) {
   }
 }
 
-Result<GgufOutput> GgufOutput::create(
-    const std::filesystem::path& path, const GgufMetadata& source,
-    const std::vector<std::pair<std::string, uint32_t>>& replaced,
-    const std::vector<Announced>& tensors) {
+Result<GgufOutput> GgufOutput::create(const std::filesystem::path& path, const GgufMetadata& source,
+                                      const std::vector<std::pair<std::string, uint32_t>>& replaced,
+                                      const std::vector<Announced>& tensors) {
   const auto is_replaced = [&](const std::string& key) {
     return std::ranges::any_of(replaced, [&](const auto& pair) { return pair.first == key; });
   };

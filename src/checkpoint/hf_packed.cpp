@@ -91,7 +91,8 @@ class Unpacker {
     c_.width = width;
     c_.groups = width / group;
     c_.codes.resize(static_cast<size_t>(rows * width));
-    c_.zeros.assign(static_cast<size_t>(rows * c_.groups), static_cast<uint16_t>(1U << (q_.bits - 1)));
+    c_.zeros.assign(static_cast<size_t>(rows * c_.groups),
+                    static_cast<uint16_t>(1U << (q_.bits - 1)));
     c_.scales.resize(static_cast<size_t>(rows * c_.groups));
     c_.group.resize(static_cast<size_t>(width));
     for (int64_t i = 0; i < width; ++i) {
@@ -105,8 +106,8 @@ class Unpacker {
     const auto found = parts_.find(last);
     if (found == parts_.end()) return fail("{}: {} has no {}", source_, name_, last);
     const Tensor& tensor = *found->second;
-    const bool plain = tensor.dtype == DType::kF32 || tensor.dtype == DType::kF16 ||
-                       tensor.dtype == DType::kBF16;
+    const bool plain =
+        tensor.dtype == DType::kF32 || tensor.dtype == DType::kF16 || tensor.dtype == DType::kBF16;
     if (!plain) {
       return fail("{}: {} is {}, expected F32, F16 or BF16", source_, tensor.name,
                   fathom::name(tensor.dtype));

@@ -53,9 +53,10 @@ Result<HfQuantization> read_compressed(const JsonFields& fields) {
   FATHOM_TRY(const int64_t bits, weights.require_int("num_bits"));
   const std::string how = strategy.value_or("group");
   if (type.value_or("int") != "int" || (how != "group" && how != "channel")) {
-    return fail("{}: packed weights of type {} with the strategy {} are not supported, only int "
-                "by group or channel",
-                fields.file(), in_quotes(type.value_or("int")), in_quotes(how));
+    return fail(
+        "{}: packed weights of type {} with the strategy {} are not supported, only int "
+        "by group or channel",
+        fields.file(), in_quotes(type.value_or("int")), in_quotes(how));
   }
   result.bits = static_cast<int>(bits);
   result.group = -1;

@@ -18,7 +18,7 @@ enum class HfStorage { kPlain, kFp8, kPackQuantized, kAwq, kGptq };
 struct HfQuantization {
   HfStorage storage = HfStorage::kPlain;
   int bits = 0;
-  int64_t group = 0;        // weights of a row that share a scale; -1: all of them
+  int64_t group = 0;            // weights of a row that share a scale; -1: all of them
   bool zeros_less_one = false;  // GPTQ's first format
 };
 

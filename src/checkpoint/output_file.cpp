@@ -41,8 +41,7 @@ Status reserve(int descriptor, const std::filesystem::path& path, int64_t bytes)
 Result<OutputFile> OutputFile::create(const std::filesystem::path& path, int64_t bytes) {
   std::filesystem::path temporary = path;
   temporary += fmt::format(".partial-{}", getpid());
-  const int descriptor =
-      open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const int descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor < 0) return cannot_write(path, errno);
   OutputFile file(path, std::move(temporary), descriptor);
   FATHOM_CHECK(reserve(descriptor, path, bytes));

@@ -39,8 +39,8 @@ struct QuantizeCommand {
 
 Result<DType> type_named(std::string name, std::string_view flag) {
   std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::toupper(c); });
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0,
-                           DType::kQ4_1}) {
+  for (const DType type :
+       {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1}) {
     if (fathom::name(type) == name) return type;
   }
   return usage_error("{} is {}; it must be f32, f16, bf16, q8_0, q4_0 or q4_1.", flag, name);
@@ -157,9 +157,8 @@ Result<int> run_quantize(QuantizeCommand command) {
   FATHOM_CHECK(read_flags(command));
   FATHOM_TRY(const auto path, find_model(command.model));
   FATHOM_TRY(const auto checkpoint, Checkpoint::open(path));
-  const OutputFormat format = checkpoint->format().starts_with("GGUF")
-                                  ? OutputFormat::kGguf
-                                  : OutputFormat::kHuggingFace;
+  const OutputFormat format =
+      checkpoint->format().starts_with("GGUF") ? OutputFormat::kGguf : OutputFormat::kHuggingFace;
   command.options.group =
       command.group != 0 ? command.group : (format == OutputFormat::kGguf ? 32 : 128);
   if (needs_text(command.options.method)) FATHOM_CHECK(read_calibration(command, *checkpoint));
@@ -225,8 +224,7 @@ void add_quantize(CLI::App& app, Chosen& chosen) {
       ->add_option("--calibration-tokens", options->calibration_tokens,
                    fmt::format("most tokens of it to use ({})", kDefaultTokens))
       ->type_name("N");
-  command
-      ->add_option("--calibration-window", options->window, "tokens read at a time (512)")
+  command->add_option("--calibration-window", options->window, "tokens read at a time (512)")
       ->type_name("N");
   command->add_flag("--act-order", options->options.act_order,
                     "gptq: round the columns with the largest inputs first");

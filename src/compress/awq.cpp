@@ -12,8 +12,8 @@ namespace fathom {
 
 namespace {
 
-constexpr int kExponents = 20;         // a = 0, 1/20, ... 19/20
-constexpr int64_t kJudgedRows = 512;   // of a matrix, evenly spread: enough to choose a by
+constexpr int kExponents = 20;        // a = 0, 1/20, ... 19/20
+constexpr int64_t kJudgedRows = 512;  // of a matrix, evenly spread: enough to choose a by
 constexpr int64_t kRowsAtOnce = 8;
 constexpr int64_t kMostGroup = 128;
 constexpr std::array<float, 9> kClips{1.0F, 0.95F, 0.9F, 0.85F, 0.8F, 0.75F, 0.7F, 0.65F, 0.6F};
@@ -27,7 +27,8 @@ float output_error(const float* d, const float* h, int64_t size) {
     // Four chains, so that additions need not wait for each other.
     std::array<float, 4> chain{};
     for (int64_t j = 0; j < size; j += 4) {
-      for (size_t k = 0; k < 4; ++k) chain[k] += row[j + static_cast<int64_t>(k)] * d[j + static_cast<int64_t>(k)];
+      for (size_t k = 0; k < 4; ++k)
+        chain[k] += row[j + static_cast<int64_t>(k)] * d[j + static_cast<int64_t>(k)];
     }
     sum = (chain[0] + chain[1]) + (chain[2] + chain[3]);
     error += d[i] * sum;
@@ -52,7 +53,8 @@ double row_error(const GroupCodec& codec, const InputStatistics& statistics, con
       const auto at = static_cast<size_t>(i);
       difference[at] = difference[at] / sg[i] - w[i];
     }
-    error += static_cast<double>(output_error(difference.data(), statistics.diagonal_block(g), size));
+    error +=
+        static_cast<double>(output_error(difference.data(), statistics.diagonal_block(g), size));
   }
   return error;
 }
@@ -73,8 +75,7 @@ std::vector<float> producer_magnitudes(const Site& site,
   }
   std::vector<float> magnitudes(sums.size());
   for (size_t i = 0; i < sums.size(); ++i) {
-    magnitudes[i] =
-        static_cast<float>(sums[i] / tokens / static_cast<double>(site.heads_per_row));
+    magnitudes[i] = static_cast<float>(sums[i] / tokens / static_cast<double>(site.heads_per_row));
   }
   return magnitudes;
 }

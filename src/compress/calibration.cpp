@@ -21,7 +21,8 @@ Result<std::string> document_of(std::string_view line, const std::string& place)
     if (const auto text = json.find("text"); text != json.end() && text->is_string()) {
       return text->get<std::string>();
     }
-    if (const auto messages = json.find("messages"); messages != json.end() && messages->is_array()) {
+    if (const auto messages = json.find("messages");
+        messages != json.end() && messages->is_array()) {
       std::string joined;
       for (const auto& message : *messages) {
         const auto content = message.find("content");

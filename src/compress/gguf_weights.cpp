@@ -91,8 +91,7 @@ Result<std::unique_ptr<WeightOutput>> make_gguf_output(const std::filesystem::pa
   if (options.method != QuantizeMethod::kNone) {
     keys.emplace_back("general.quantization_version", 2);
   }
-  FATHOM_TRY(GgufOutput file,
-             GgufOutput::create(path, parts.front().metadata, keys, announced));
+  FATHOM_TRY(GgufOutput file, GgufOutput::create(path, parts.front().metadata, keys, announced));
   return std::make_unique<GgufWeights>(std::move(file), std::move(places));
 }
 

@@ -19,14 +19,16 @@ double dot(const double* a, const double* b, int64_t count) {
   std::array<double, 4> chain{};
   int64_t i = 0;
   for (; i + 4 <= count; i += 4) {
-    for (size_t k = 0; k < 4; ++k) chain[k] += a[i + static_cast<int64_t>(k)] * b[i + static_cast<int64_t>(k)];
+    for (size_t k = 0; k < 4; ++k)
+      chain[k] += a[i + static_cast<int64_t>(k)] * b[i + static_cast<int64_t>(k)];
   }
   double sum = (chain[0] + chain[1]) + (chain[2] + chain[3]);
   for (; i < count; ++i) sum += a[i] * b[i];
   return sum;
 }
 
-// a [n, n] becomes L, its lower triangular factor. Column by column, a column's rows on all threads.
+// a [n, n] becomes L, its lower triangular factor. Column by column, a column's rows on all
+// threads.
 bool factor(std::vector<double>& a, int64_t n, ThreadPool& threads) {
   for (int64_t j = 0; j < n; ++j) {
     double* row = a.data() + j * n;
@@ -95,7 +97,8 @@ Result<GptqRounder> GptqRounder::make(const InputStatistics& statistics, bool ac
       const auto row = static_cast<int64_t>(order[static_cast<size_t>(n - 1 - i)]);
       for (int64_t j = 0; j < n; ++j) {
         const auto column = static_cast<int64_t>(order[static_cast<size_t>(n - 1 - j)]);
-        a[static_cast<size_t>(i * n + j)] = static_cast<double>(h[static_cast<size_t>(row * n + column)]);
+        a[static_cast<size_t>(i * n + j)] =
+            static_cast<double>(h[static_cast<size_t>(row * n + column)]);
       }
       a[static_cast<size_t>(i * (n + 1))] += damping * mean;
     }

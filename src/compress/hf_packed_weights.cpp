@@ -1,8 +1,8 @@
 // A Hugging Face directory in compressed-tensors' layout "pack-quantized" (its specification is the
-// package of that name): a quantised matrix X is X_packed, codes of 4 or 8 bits in 32-bit words from
-// the low bits up; X_scale, one half for each group; X_shape; and with zero points X_zero_point,
-// packed along the rows. Everything else keeps name and shape. config.json gains the description,
-// and the tokenizer's and other small files come along as they are.
+// package of that name): a quantised matrix X is X_packed, codes of 4 or 8 bits in 32-bit words
+// from the low bits up; X_scale, one half for each group; X_shape; and with zero points
+// X_zero_point, packed along the rows. Everything else keeps name and shape. config.json gains the
+// description, and the tokenizer's and other small files come along as they are.
 #include <unistd.h>
 
 #include <algorithm>
@@ -78,7 +78,9 @@ class HfWeights final : public WeightOutput {
 
   Status write(const PlannedTensor& tensor, int64_t row,
                std::span<const std::byte> bytes) override {
-    Place& place = places_.at(tensor.source);
+    const auto found = places_.find(tensor.source);
+    if (found == places_.end()) return {};  // scales of FP8 weights, which have become others
+    Place& place = found->second;
     const Shape& shape = tensor.source->shape;
     const int64_t width = shape.rank() == 0 ? 1 : shape[shape.rank() - 1];
     if (!info(tensor.target).quantized) {
@@ -92,7 +94,8 @@ class HfWeights final : public WeightOutput {
       const std::byte* source = bytes.data() + at;
       append_codes(tensor.target, source, codes);
       scales.insert(scales.end(), source, source + 2);
-      if (has_zero_points(tensor.target)) place.zeros.push_back(std::to_integer<uint8_t>(source[2]));
+      if (has_zero_points(tensor.target))
+        place.zeros.push_back(std::to_integer<uint8_t>(source[2]));
     }
     FATHOM_CHECK(file_.write(place.first, row * width * bits_of(tensor.target) / 8, codes));
     FATHOM_CHECK(file_.write(place.first + 1, row * groups * 2, scales));
@@ -150,17 +153,16 @@ nlohmann::ordered_json description(const std::vector<PlannedTensor>& plan) {
     }
   }
   if (packed == nullptr) return nullptr;
-  const nlohmann::ordered_json weights = {
-      {"num_bits", bits_of(packed->target)},
-      {"type", "int"},
-      {"symmetric", !has_zero_points(packed->target)},
-      {"strategy", "group"},
-      {"group_size", info(packed->target).block_elements},
-      {"block_structure", nullptr},
-      {"dynamic", false},
-      {"actorder", nullptr},
-      {"observer", "minmax"},
-      {"observer_kwargs", nlohmann::ordered_json::object()}};
+  const nlohmann::ordered_json weights = {{"num_bits", bits_of(packed->target)},
+                                          {"type", "int"},
+                                          {"symmetric", !has_zero_points(packed->target)},
+                                          {"strategy", "group"},
+                                          {"group_size", info(packed->target).block_elements},
+                                          {"block_structure", nullptr},
+                                          {"dynamic", false},
+                                          {"actorder", nullptr},
+                                          {"observer", "minmax"},
+                                          {"observer_kwargs", nlohmann::ordered_json::object()}};
   const nlohmann::ordered_json group = {{"targets", {"Linear"}},
                                         {"weights", weights},
                                         {"input_activations", nullptr},
@@ -194,7 +196,8 @@ Status copy_companions(const fs::path& from, const fs::path& to,
                        const std::vector<PlannedTensor>& plan) {
   FATHOM_TRY(const std::string text, read_text_file(from / "config.json", kMostConfig));
   nlohmann::ordered_json config = nlohmann::ordered_json::parse(text, nullptr, false);
-  if (!config.is_object()) return fail("{} should hold a JSON object", (from / "config.json").string());
+  if (!config.is_object())
+    return fail("{} should hold a JSON object", (from / "config.json").string());
   config.erase("quantization_config");
   if (const auto packed = description(plan); !packed.is_null()) {
     config["quantization_config"] = packed;

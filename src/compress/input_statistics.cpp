@@ -97,7 +97,8 @@ void InputStatistics::add_plain(int64_t rows) {
   const double magnitude = rows_ > 0 ? magnitudes / tokens : 1.0;
   const auto added = static_cast<float>(size * static_cast<double>(rows));
   for (int64_t i = 0; i < width_; ++i) {
-    blocks_[static_cast<size_t>(i / block_ * block_ * block_ + (i % block_) * (block_ + 1))] += added;
+    blocks_[static_cast<size_t>(i / block_ * block_ * block_ + (i % block_) * (block_ + 1))] +=
+        added;
     if (wants_whole_) whole_[static_cast<size_t>(i * (width_ + 1))] += added;
     magnitudes_[static_cast<size_t>(i)] += magnitude * static_cast<double>(rows);
   }

@@ -29,8 +29,8 @@ struct QuantizeOptions {
   std::optional<DType> embedding = {};
   std::optional<DType> head = {};
   std::vector<std::string> keep = {};  // parts of the names of matrices that stay as they are
-  bool requantize = false;        // take a source that is quantised already
-  bool act_order = false;         // GPTQ: the columns with the largest inputs first
+  bool requantize = false;             // take a source that is quantised already
+  bool act_order = false;              // GPTQ: the columns with the largest inputs first
   // Calibration text as token ids, in windows that the model reads separately.
   std::vector<std::vector<int32_t>> calibration = {};
   int threads = 0;

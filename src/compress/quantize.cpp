@@ -76,8 +76,7 @@ class Quantizer {
       report_.tokens += static_cast<int64_t>(window.size());
     }
     if (report_.tokens == 0) return fail("There is no calibration text.");
-    FATHOM_TRY(const auto runner,
-               LayerRunner::make(checkpoint_, *kernels_, options_.calibration));
+    FATHOM_TRY(const auto runner, LayerRunner::make(checkpoint_, *kernels_, options_.calibration));
     for (int64_t layer = 0; layer < checkpoint_.config().layers; ++layer) {
       FATHOM_CHECK(quantize_layer(*runner, layer));
     }
@@ -99,8 +98,8 @@ class Quantizer {
       if (group == 0) continue;
       Observed entry;
       for (const std::string& name : site.inputs) {
-        auto& input = entry.inputs.emplace_back(
-            std::make_unique<InputStatistics>(site.width(), group, gptq));
+        auto& input =
+            entry.inputs.emplace_back(std::make_unique<InputStatistics>(site.width(), group, gptq));
         observing.watch(name, [statistics = input.get(), this](const MatmulJob& job) {
           statistics->add(job, *kernels_);
         });

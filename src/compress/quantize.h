@@ -22,12 +22,12 @@
 namespace fathom {
 
 struct QuantizeReport {
-  int64_t bytes = 0;            // written
-  int64_t parameters = 0;       // of matrices, embedding and head
-  double bits_per_weight = 0;   // of those
-  int64_t quantized = 0;        // matrices that got fewer bits than 16
-  int64_t tokens = 0;           // of calibration
-  int64_t unreached = 0;        // experts' matrices that no token reached: rounded to nearest
+  int64_t bytes = 0;           // written
+  int64_t parameters = 0;      // of matrices, embedding and head
+  double bits_per_weight = 0;  // of those
+  int64_t quantized = 0;       // matrices that got fewer bits than 16
+  int64_t tokens = 0;          // of calibration
+  int64_t unreached = 0;       // experts' matrices that no token reached: rounded to nearest
 };
 
 // Fails for an output that is the source, a tensor with values that are not finite (named), a full

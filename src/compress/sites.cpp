@@ -51,8 +51,7 @@ class SiteFinder {
   }
 
   void latent_attention() {
-    Site in = one_input(
-        {"self_attn.q_a_proj", "self_attn.q_proj", "self_attn.kv_a_proj_with_mqa"});
+    Site in = one_input({"self_attn.q_a_proj", "self_attn.q_proj", "self_attn.kv_a_proj_with_mqa"});
     produced_by(in, "input_layernorm.weight");
     sites_.push_back(std::move(in));
     if (config_.mla.q_lora_rank > 0) {

@@ -131,14 +131,16 @@ class Planner {
     }
     for (const int group : {64, 32}) {
       if (columns % group == 0 && group < options_.group) {
-        return usage_error("{} has rows of {} weights, which groups of {} do not divide. Use "
-                           "--group {}.",
-                           tensor.name, columns, options_.group, group);
+        return usage_error(
+            "{} has rows of {} weights, which groups of {} do not divide. Use "
+            "--group {}.",
+            tensor.name, columns, options_.group, group);
       }
     }
-    return usage_error("{} has rows of {} weights, which no group divides. Leave it as it is with "
-                       "--keep.",
-                       tensor.name, columns);
+    return usage_error(
+        "{} has rows of {} weights, which no group divides. Leave it as it is with "
+        "--keep.",
+        tensor.name, columns);
   }
 
   // Embedding and head lose more by few bits than they save: 8 in a GGUF file, and nothing in
@@ -161,9 +163,8 @@ class Planner {
     }
     const DTypeInfo& wanted = info(*asked);
     if (!gguf_ && !is_plain(*asked)) {
-      return usage_error(
-          "In a Hugging Face checkpoint {} can be F32, F16 or BF16, not {}.", tensor.name,
-          wanted.name);
+      return usage_error("In a Hugging Face checkpoint {} can be F32, F16 or BF16, not {}.",
+                         tensor.name, wanted.name);
     }
     if (row_length(tensor) % wanted.block_elements != 0) {
       return usage_error("{} has rows of {} weights, which {}'s groups of {} do not divide.",
@@ -182,12 +183,13 @@ class Planner {
   void become(PlannedTensor& entry, DType target) const {
     entry.target = target;
     entry.as_is = entry.source->dtype == target;
-    const bool smaller = info(entry.source->dtype).quantized && !is_plain(matrix_type_) &&
-                         byte_size(target, info(target).block_elements) *
-                                 info(entry.source->dtype).block_elements >=
-                             byte_size(entry.source->dtype, info(entry.source->dtype).block_elements) *
-                                 info(target).block_elements;
-    if (smaller && gguf_ && entry.role != TensorRole::kMatrix && entry.role != TensorRole::kVector) {
+    const bool smaller =
+        info(entry.source->dtype).quantized && !is_plain(matrix_type_) &&
+        byte_size(target, info(target).block_elements) * info(entry.source->dtype).block_elements >=
+            byte_size(entry.source->dtype, info(entry.source->dtype).block_elements) *
+                info(target).block_elements;
+    if (smaller && gguf_ && entry.role != TensorRole::kMatrix &&
+        entry.role != TensorRole::kVector) {
       keep(entry);
     }
   }
@@ -227,16 +229,17 @@ TensorRole role_of(const Tensor& tensor) {
     return TensorRole::kLatentUp;
   }
   return name.starts_with("model.layers.") && tensor.shape.rank() == 2 ? TensorRole::kMatrix
-                                                                        : TensorRole::kOther;
+                                                                       : TensorRole::kOther;
 }
 
 Result<std::vector<PlannedTensor>> plan_tensors(const Checkpoint& checkpoint,
                                                 const QuantizeOptions& options,
                                                 OutputFormat format) {
   if (options.head && checkpoint.find("lm_head.weight") == nullptr) {
-    return usage_error("{} has no output head of its own: its embedding serves as that. Say "
-                       "--embedding.",
-                       checkpoint.path().string());
+    return usage_error(
+        "{} has no output head of its own: its embedding serves as that. Say "
+        "--embedding.",
+        checkpoint.path().string());
   }
   if (options.act_order && options.method != QuantizeMethod::kGptq) {
     return usage_error("--act-order is GPTQ's: it needs --method gptq.");

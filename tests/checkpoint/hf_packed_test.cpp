@@ -59,16 +59,16 @@ TEST_P(HfPacked, HasTheValuesThatTheLayoutGives) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Layouts, HfPacked,
-    testing::Values(Case{"compressed_int4", DType::kQ4_0, 1e-6F},
-                    Case{"compressed_int4_zeros", DType::kI4Z_64, 1e-6F},
-                    Case{"compressed_int8", DType::kQ8_0, 1e-6F},
-                    Case{"awq", DType::kI4Z_64, 1e-6F}, Case{"gptq", DType::kQ4_0, 1e-6F},
-                    Case{"gptq_act_order", DType::kF16, 1e-3F},
-                    Case{"gptq_v2_zeros", DType::kI4Z_64, 1e-6F},
-                    Case{"gptq_int8", DType::kQ8_0, 1e-6F}),
-    [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(Layouts, HfPacked,
+                         testing::Values(Case{"compressed_int4", DType::kQ4_0, 1e-6F},
+                                         Case{"compressed_int4_zeros", DType::kI4Z_64, 1e-6F},
+                                         Case{"compressed_int8", DType::kQ8_0, 1e-6F},
+                                         Case{"awq", DType::kI4Z_64, 1e-6F},
+                                         Case{"gptq", DType::kQ4_0, 1e-6F},
+                                         Case{"gptq_act_order", DType::kF16, 1e-3F},
+                                         Case{"gptq_v2_zeros", DType::kI4Z_64, 1e-6F},
+                                         Case{"gptq_int8", DType::kQ8_0, 1e-6F}),
+                         [](const auto& test) { return test.param.name; });
 
 // The same weights under another description.
 class HfPackedErrors : public testing::Test {

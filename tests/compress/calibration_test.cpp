@@ -48,7 +48,8 @@ TEST(Calibration, RefusesTextThatIsEmptyOrShorterThanAWindow) {
   EXPECT_NE(empty.error().message.find("a.txt is empty"), std::string::npos);
   const auto words = tokenizer();
   ASSERT_NE(words, nullptr);
-  const auto brief = calibration_windows(*words, {"Five or six words, perhaps."}, 512, 4096, "a.txt");
+  const auto brief =
+      calibration_windows(*words, {"Five or six words, perhaps."}, 512, 4096, "a.txt");
   ASSERT_FALSE(brief);
   EXPECT_NE(brief.error().message.find("fewer than one window of 512"), std::string::npos);
 }

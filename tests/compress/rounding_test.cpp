@@ -98,9 +98,9 @@ TEST_P(Rounding, ScalingByTheInputsLosesLessThanRounding) {
   site.inputs = {"w"};
   site.producers = {&norm};
   Folds folds;
-  const double promised =
-      search_scales(site, {&statistics_}, [](const Tensor&) { return GetParam(); }, false,
-                    kernels_->threads(), folds);
+  const double promised = search_scales(
+      site, {&statistics_}, [](const Tensor&) { return GetParam(); }, false, kernels_->threads(),
+      folds);
   EXPECT_LT(promised, 0.9);
 
   const std::vector<float>& s = folds.of(weight).columns;
