@@ -22,7 +22,7 @@ Result<std::unique_ptr<LayerRunner>> LayerRunner::make(
     longest = std::max(longest, window.size());
     tokens += window.size();
   }
-  CacheLayout layout = cache_layout_of(checkpoint.config(), kernels.cache_dtype());
+  CacheLayout layout = cache_layout_of(checkpoint.config(), kernels.default_cache_type());
   layout.layers = 1;
   const int64_t pages =
       (static_cast<int64_t>(longest) + CachePool::kPageTokens - 1) / CachePool::kPageTokens;

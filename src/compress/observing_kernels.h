@@ -32,12 +32,13 @@ class ObservingKernels final : public Kernels {
 
   std::string_view name() const override { return inner_.name(); }
   ThreadPool& threads() override { return inner_.threads(); }
+  const MemoryPlacement& placement() const override { return inner_.placement(); }
   PackedMatrix pack(const Tensor& matrix) override;
   uint32_t layout_version() const override { return inner_.layout_version(); }
   bool can_be_packed(const PackedMatrix& matrix) const override {
     return inner_.can_be_packed(matrix);
   }
-  DType cache_dtype() const override { return inner_.cache_dtype(); }
+  CacheType default_cache_type() const override { return inner_.default_cache_type(); }
   void matmul(std::span<const MatmulJob> jobs) override;
   void gather_rows(const PackedMatrix& matrix, std::span<const int32_t> row_ids, float* out,
                    int64_t out_stride) override {
