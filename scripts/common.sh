@@ -46,7 +46,7 @@ one_at_a_time() {
 release_lock() { exec 9>&-; }
 
 # The oldest Rust that builds the crates in src/text/bridge/Cargo.lock.
-rust_minimum=1.85
+rust_minimum=1.87
 
 # rust_is_new_enough DIR: whether DIR holds a cargo and a rustc that are.
 rust_is_new_enough() {

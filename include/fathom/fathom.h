@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fathom/answer_format.h"
 #include "fathom/export.h"
 #include "fathom/result.h"
 #include "fathom/sampling.h"
@@ -53,6 +54,9 @@ struct LoadOptions {
   // Called now and then while weights are prepared, with a fraction in [0, 1]. May be empty.
   std::function<void(double fraction)> on_progress;
 
+  // A chat template (Jinja) in place of the checkpoint's; empty: the checkpoint's own.
+  std::string chat_template = {};
+
   // A folder to keep packed weights in, so that the next start maps them instead of packing again;
   // empty: none is used. Only models that take a while to pack are kept. Any number of processes
   // may share a folder; the files least recently used go when it would hold more than the limit.
@@ -80,9 +84,13 @@ struct ModelInfo {
 };
 
 struct Message {
-  std::string role;  // "system", "user", "assistant"
+  std::string role;  // "system", "user", "assistant", "tool"
   std::string content;
   std::string reasoning_content = {};  // what an R1-style model thought before its answer
+  // Of an assistant: the tools it called, a JSON array in the shape of OpenAI's API. Of a tool:
+  // which call its content answers.
+  std::string tool_calls = {};
+  std::string tool_call_id = {};
 };
 
 struct GenerateOptions {
@@ -90,6 +98,9 @@ struct GenerateOptions {
   int64_t max_tokens = -1;        // -1: until the answer or the context ends
   std::vector<std::string> stop;  // the answer ends before the first of these
   bool stop_at_eos = true;
+  // Of the answer after a reasoning model's thoughts. An answer that is complete ends, also without
+  // stop_at_eos; no tokens are guessed ahead (Speculation) under a format.
+  std::optional<AnswerFormat> format = {};
 };
 
 // A piece of an answer, as soon as it is certain: whole characters, never part of a stop string.

@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -10,13 +11,33 @@ namespace fathom {
 
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr size_t kMaxDepth = 64;
 
+// Adds a member whose value is to come; null if there is one of that name.
+nlohmann::json* add_member(nlohmann::json& object, std::string& name,
+                           std::unordered_set<std::string>&) {
+  const auto [member, is_new] = object.emplace(name, nullptr);
+  return is_new ? &*member : nullptr;
+}
+
+// The library would look for the name among all members; a set of them takes no such time.
+nlohmann::ordered_json* add_member(nlohmann::ordered_json& object, std::string& name,
+                                   std::unordered_set<std::string>& names) {
+  if (!names.insert(name).second) return nullptr;
+  auto& members = object.get_ref<nlohmann::ordered_json::object_t&>();
+  return &members.Container::emplace_back(name, nullptr).second;
+}
+
 // Builds the document while the parser reads it, so that limits hold before memory is spent.
+template <typename Json>
 class Builder : public nlohmann::json_sax<Json> {
  public:
+  using typename nlohmann::json_sax<Json>::number_integer_t;
+  using typename nlohmann::json_sax<Json>::number_unsigned_t;
+  using typename nlohmann::json_sax<Json>::number_float_t;
+  using typename nlohmann::json_sax<Json>::string_t;
+  using typename nlohmann::json_sax<Json>::binary_t;
+
   explicit Builder(size_t max_values) : values_left_(max_values) {}
 
   Json take() { return std::move(root_); }
@@ -37,14 +58,13 @@ class Builder : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
 
   bool key(string_t& name) override {
-    const auto [member, is_new] = open_.back()->emplace(name, nullptr);
-    if (!is_new)
-      return refuse(fmt::format("the key {} occurs twice in one object", in_quotes(name)));
-    member_ = &*member;
-    return true;
+    member_ = add_member(*open_.back(), name, names_.back());
+    if (member_ != nullptr) return true;
+    return refuse(fmt::format("the key {} occurs twice in one object", in_quotes(name)));
   }
 
-  bool parse_error(size_t position, const std::string&, const Json::exception& error) override {
+  bool parse_error(size_t position, const std::string&,
+                   const nlohmann::detail::exception& error) override {
     // The library's message ends in what we need: "...: syntax error while parsing value - ..."
     std::string reason = error.what();
     if (const size_t end = reason.find("; last read"); end != std::string::npos) {
@@ -83,34 +103,48 @@ class Builder : public nlohmann::json_sax<Json> {
     }
     Json* added = add(std::move(container));
     if (added == nullptr) return false;
+    names_.emplace_back();
     open_.push_back(added);  // stays valid: a container gains nothing while its child is open
     return true;
   }
 
   bool close() {
     open_.pop_back();
+    names_.pop_back();
     return true;
   }
 
   Json root_;
   std::vector<Json*> open_;
+  std::vector<std::unordered_set<std::string>> names_;  // of the members of the open objects
   Json* member_ = nullptr;  // of the innermost object: where its next value goes
   size_t values_left_;
   std::string problem_;
 };
 
-}  // namespace
-
-Result<Json> parse_json(std::string_view text, std::string_view what, const JsonLimits& limits) {
+template <typename Json>
+Result<Json> parse(std::string_view text, std::string_view what, const JsonLimits& limits) {
   if (text.size() > limits.bytes) {
     return fail("{} has {} bytes, more than the {} that are allowed: it cannot be a real one", what,
                 text.size(), limits.bytes);
   }
-  Builder builder(limits.values);
+  Builder<Json> builder(limits.values);
   if (!Json::sax_parse(text, &builder)) {
     return fail("{} is not usable JSON: {}", what, builder.problem());
   }
   return builder.take();
+}
+
+}  // namespace
+
+Result<nlohmann::json> parse_json(std::string_view text, std::string_view what,
+                                  const JsonLimits& limits) {
+  return parse<nlohmann::json>(text, what, limits);
+}
+
+Result<nlohmann::ordered_json> parse_ordered_json(std::string_view text, std::string_view what,
+                                                  const JsonLimits& limits) {
+  return parse<nlohmann::ordered_json>(text, what, limits);
 }
 
 }  // namespace fathom

@@ -21,5 +21,9 @@ struct JsonLimits {
 // `what` names the text in errors: "config.json", "the header of model.safetensors".
 Result<nlohmann::json> parse_json(std::string_view text, std::string_view what,
                                   const JsonLimits& limits = {});
+// The same, with the members of objects in the text's order. Finding one takes time in proportion
+// to their number.
+Result<nlohmann::ordered_json> parse_ordered_json(std::string_view text, std::string_view what,
+                                                  const JsonLimits& limits = {});
 
 }  // namespace fathom

@@ -35,6 +35,7 @@ void add_generate_options(CLI::App& command, GenerateFlags& flags) {
   command.add_option("--system", flags.system, "the system message")->type_name("TEXT");
   command.add_flag("--raw", flags.raw,
                    "continue the bare prompt, without the model's chat template");
+  add_template_option(command, flags.model);
 
   command
       .add_option("--temperature", flags.temperature,

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/input_file.h"
 #include "cli/terminal.h"
 #include "cli/work_progress.h"
 #include "hub/model_cache.h"
@@ -43,6 +44,13 @@ void add_kv_cache_option(CLI::App& command, ModelOptions& options) {
       .add_option("--kv-cache", options.kv_cache,
                   "what keys and values are kept as; int8 takes about half the memory; auto: f16")
       ->type_name("auto|f16|bf16|int8");
+}
+
+void add_template_option(CLI::App& command, ModelOptions& options) {
+  command
+      .add_option("--chat-template", options.chat_template,
+                  "a file with a chat template (Jinja), in place of the model's own")
+      ->type_name("FILE");
 }
 
 void add_context_option(CLI::App& command, ModelOptions& options) {
@@ -119,6 +127,12 @@ Result<Model> load_model(const ModelOptions& options) {
   load.mtp = options.mtp;
   FATHOM_TRY(load.kernels, kernel_set(options));
   FATHOM_TRY(load.cache_format, cache_format(options));
+  if (!options.chat_template.empty()) {
+    FATHOM_TRY(load.chat_template, read_input_file(options.chat_template));
+    if (load.chat_template.empty()) {
+      return fail("{} is empty: it is no chat template.", options.chat_template);
+    }
+  }
   FATHOM_TRY(const auto path, find_model(options));
   WorkProgress progress("Loading the model");
   load.on_progress = [&progress](double fraction) { progress.show(fraction); };

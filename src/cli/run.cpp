@@ -7,6 +7,7 @@
 #include "cli/answer_report.h"
 #include "cli/command.h"
 #include "cli/generate_options.h"
+#include "cli/input_file.h"
 #include "cli/terminal.h"
 
 namespace fathom::cli {
@@ -15,7 +16,34 @@ namespace {
 struct RunOptions {
   GenerateFlags generate;
   std::optional<std::string> prompt;
+  std::string json_schema;  // a file
+  std::string regex;
+  std::string grammar;  // a file
 };
+
+Result<std::optional<AnswerFormat>> answer_format(const RunOptions& options) {
+  const bool schema = !options.json_schema.empty();
+  const bool regex = !options.regex.empty();
+  const bool grammar = !options.grammar.empty();
+  if (schema + regex + grammar > 1) {
+    return usage_error(
+        "--json-schema, --regex and --grammar each say what the answer looks like; "
+        "give one of them.");
+  }
+  AnswerFormat format;
+  if (schema) {
+    FATHOM_TRY(format.text, read_input_file(options.json_schema));
+    format.kind = AnswerFormat::Kind::kJsonSchema;
+  } else if (regex) {
+    format = {.kind = AnswerFormat::Kind::kRegex, .text = options.regex};
+  } else if (grammar) {
+    FATHOM_TRY(format.text, read_input_file(options.grammar));
+    format.kind = AnswerFormat::Kind::kGrammar;
+  } else {
+    return std::nullopt;
+  }
+  return format;
+}
 
 Result<std::string> read_prompt(const RunOptions& options) {
   const bool named = options.prompt && *options.prompt != "-";
@@ -37,6 +65,7 @@ Result<std::string> read_prompt(const RunOptions& options) {
 Result<int> run(const RunOptions& options) {
   const GenerateFlags& flags = options.generate;
   FATHOM_CHECK(validate(flags));
+  FATHOM_TRY(const auto format, answer_format(options));
   FATHOM_TRY(const std::string prompt, read_prompt(options));
 
   const auto start = std::chrono::steady_clock::now();
@@ -45,7 +74,8 @@ Result<int> run(const RunOptions& options) {
   const std::chrono::duration<double> load_time = std::chrono::steady_clock::now() - start;
   Session session(model, flags.model.context);
   FATHOM_CHECK(session.speculate(speculate));
-  const GenerateOptions generate = generate_options(flags, model.recommended_sampling());
+  GenerateOptions generate = generate_options(flags, model.recommended_sampling());
+  generate.format = format;
 
   const InterruptScope interrupt;
   AnswerPrinter printer(flags.hide_thinking);
@@ -80,6 +110,16 @@ void add_run(CLI::App& app, Chosen& chosen) {
   command->add_option("PROMPT", options->prompt,
                       "the prompt; - or left out: read from standard input");
   add_generate_options(*command, options->generate);
+  command
+      ->add_option("--json-schema", options->json_schema,
+                   "the answer is JSON that obeys the schema in FILE")
+      ->type_name("FILE");
+  command->add_option("--regex", options->regex, "the whole answer matches the regular expression")
+      ->type_name("REGEX");
+  command
+      ->add_option("--grammar", options->grammar,
+                   "the answer is a sentence of the grammar in FILE (Lark)")
+      ->type_name("FILE");
   command->footer(
       "Examples:\n"
       "  fathom run \"Why is the sky blue?\"\n"

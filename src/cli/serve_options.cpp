@@ -106,6 +106,11 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
   command.add_option("--log", flags.log, "what standard error shows of each request")
       ->type_name("text|json|none");
 
+  add_template_option(command, flags.model);
+  command
+      .add_option("--tool-format", flags.tool_format,
+                  "how the model calls tools, where its chat template does not tell")
+      ->type_name("hermes|deepseek|deepseek-v3.1|json");
   add_context_option(command, flags.model);
   add_kv_cache_option(command, flags.model);
   add_compute_options(command, flags.model);
@@ -234,6 +239,9 @@ Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
   } else if (!flags.route.empty()) {
     FATHOM_TRY(const std::string text, read_input_file(flags.route));
     FATHOM_TRY(options.route, route::parse_policy(text, flags.route));
+  }
+  if (!flags.tool_format.empty()) {
+    FATHOM_TRY(options.tool_format, tool_format_named(flags.tool_format));
   }
   options.cors_origins = flags.cors_origins;
   options.web_page = !flags.no_web;

@@ -32,7 +32,8 @@ struct ServeFlags {
   bool no_ledger = false;
   int64_t usage_days = 90;
   serve::KeyLimits key_limits;
-  std::string prices;  // a file
+  std::string prices;       // a file
+  std::string tool_format;  // empty: as the chat template tells
   std::vector<std::string> cors_origins;
   std::string log = "text";
   bool no_web = false;

@@ -8,13 +8,15 @@ AnswerStream::Reasoning AnswerStream::reasoning_after(std::string_view prompt) {
   while (!prompt.empty() && (prompt.back() == '\n' || prompt.back() == ' ')) {
     prompt.remove_suffix(1);
   }
-  return prompt.ends_with("<think>") ? Reasoning::kHasBegun : Reasoning::kMayBegin;
+  if (prompt.ends_with("<think>")) return Reasoning::kHasBegun;
+  // A template that was told not to think writes an empty block.
+  return prompt.ends_with("</think>") ? Reasoning::kNone : Reasoning::kMayBegin;
 }
 
 AnswerStream::AnswerStream(const Tokenizer* tokenizer, const std::vector<std::string>& stops,
-                           Reasoning reasoning, const OnPiece& on_piece)
+                           Reasoning reasoning, const OnPiece& on_piece, bool keep_special)
     : stop_(stops), on_piece_(on_piece) {
-  if (tokenizer != nullptr) detokenizer_.emplace(*tokenizer);
+  if (tokenizer != nullptr) detokenizer_.emplace(*tokenizer, keep_special);
   if (reasoning != Reasoning::kNone) reasoning_.emplace(reasoning == Reasoning::kHasBegun);
 }
 

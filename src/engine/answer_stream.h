@@ -23,8 +23,9 @@ class AnswerStream {
   static Reasoning reasoning_after(std::string_view prompt);
 
   // tokenizer may be null: then there is no text. Both must outlive the stream.
+  // keep_special: special tokens are text.
   AnswerStream(const Tokenizer* tokenizer, const std::vector<std::string>& stops,
-               Reasoning reasoning, const OnPiece& on_piece);
+               Reasoning reasoning, const OnPiece& on_piece, bool keep_special = false);
 
   // Adds a token that is part of the answer. Afterwards ended() says whether to go on.
   void push(int32_t token);

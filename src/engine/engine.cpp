@@ -31,7 +31,7 @@ ModelInfo describe_engine(const Engine& engine) {
   return info;
 }
 
-Status load_text(Engine& engine) {
+Status load_text(Engine& engine, const LoadOptions& options) {
   const TextSource& source = engine.checkpoint->text();
   if (!source.tokenizer_json.empty() || source.gguf) {
     FATHOM_TRY(engine.tokenizer, Tokenizer::make(source));
@@ -43,11 +43,17 @@ Status load_text(Engine& engine) {
           engine.checkpoint->config().vocab_size);
     }
   }
-  if (!source.chat_template.empty()) {
+  const std::string& chat_template =
+      options.chat_template.empty() ? source.chat_template : options.chat_template;
+  if (!chat_template.empty()) {
     // A broken template still leaves bare prompts: the error waits for the first chat.
-    auto made = ChatTemplate::make(source.chat_template);
+    auto made = ChatTemplate::make(chat_template);
     if (made) {
       engine.chat_template = *std::move(made);
+      engine.tool_format = tool_format_of(chat_template);
+      engine.arguments_as_text = wants_arguments_as_text(chat_template);
+    } else if (!options.chat_template.empty()) {
+      return fail("The chat template cannot be read: {}", made.error().message);
     } else {
       engine.chat_template_error = made.error().message;
     }
@@ -57,6 +63,37 @@ Status load_text(Engine& engine) {
     engine.end_tokens.push_back(*engine.tokenizer->eos_token());
   }
   return {};
+}
+
+// The calls of an earlier turn, as the template wants them.
+nlohmann::ordered_json shown_calls(const std::string& calls, bool arguments_as_text) {
+  using Json = nlohmann::ordered_json;
+  Json list = Json::parse(calls, nullptr, false);
+  if (!list.is_array()) return Json::array();
+  if (arguments_as_text) return list;
+  for (Json& call : list) {
+    if (!call.is_object() || !call.contains("function")) continue;
+    Json& function = call["function"];
+    if (!function.is_object() || !function.contains("arguments")) continue;
+    Json& arguments = function["arguments"];
+    if (!arguments.is_string()) continue;
+    // What a model wrote need not be JSON; then it is shown as it is.
+    Json object = Json::parse(arguments.get_ref<const std::string&>(), nullptr, false);
+    if (object.is_object()) arguments = std::move(object);
+  }
+  return list;
+}
+
+nlohmann::ordered_json shown_message(const Message& message, bool arguments_as_text) {
+  nlohmann::ordered_json entry = {{"role", message.role}, {"content", message.content}};
+  if (!message.reasoning_content.empty()) entry["reasoning_content"] = message.reasoning_content;
+  if (!message.tool_call_id.empty()) entry["tool_call_id"] = message.tool_call_id;
+  if (!message.tool_calls.empty()) {
+    entry["tool_calls"] = shown_calls(message.tool_calls, arguments_as_text);
+    // Templates tell calls from words by it.
+    if (message.content.empty()) entry["content"] = nullptr;
+  }
+  return entry;
 }
 
 }  // namespace
@@ -79,7 +116,7 @@ Result<std::shared_ptr<Engine>> Engine::load(const std::filesystem::path& path,
                                              const LoadOptions& options) {
   auto engine = std::make_shared<Engine>();
   FATHOM_TRY(engine->checkpoint, Checkpoint::open(path));
-  FATHOM_CHECK(load_text(*engine));
+  FATHOM_CHECK(load_text(*engine, options));
   const auto choice =
       options.kernels == KernelSet::kReference ? KernelChoice::kReference : KernelChoice::kAuto;
   ThreadOptions threads(options.threads);
@@ -115,7 +152,7 @@ Result<const Tokenizer*> Engine::need_tokenizer() const {
 }
 
 Result<std::string> Engine::render(const std::vector<Message>& messages, bool add_generation_prompt,
-                                   const Tokenizer* guard) const {
+                                   const Tokenizer* guard, const std::string& tools) const {
   FATHOM_TRY(const Tokenizer* words, need_tokenizer());
   if (chat_template == nullptr) {
     if (!chat_template_error.empty()) {
@@ -129,14 +166,11 @@ Result<std::string> Engine::render(const std::vector<Message>& messages, bool ad
   }
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const Message& message : messages) {
-    nlohmann::ordered_json entry = {{"role", message.role}, {"content", message.content}};
-    if (!message.reasoning_content.empty()) {
-      entry["reasoning_content"] = message.reasoning_content;
-    }
-    list.push_back(std::move(entry));
+    list.push_back(shown_message(message, arguments_as_text));
   }
   ChatTemplateInput input;
   input.messages_json = list.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  input.tools_json = tools;
   input.add_generation_prompt = add_generation_prompt;
   input.bos_text = words->bos_text();
   input.eos_text = words->eos_text();
@@ -146,6 +180,19 @@ Result<std::string> Engine::render(const std::vector<Message>& messages, bool ad
 
 bool Engine::ends_answer(int32_t token) const {
   return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
+}
+
+Result<std::shared_ptr<const Constraint>> Engine::compile(const AnswerFormat& format) const {
+  FATHOM_TRY(const Tokenizer* words, need_tokenizer());
+  std::shared_ptr<const ConstraintVocabulary> vocabulary;
+  {
+    const std::lock_guard lock(constraints_mutex_);
+    if (!constraints_) {
+      FATHOM_TRY(constraints_, ConstraintVocabulary::make(*words, info.vocab_size, end_tokens));
+    }
+    vocabulary = constraints_;
+  }
+  return Constraint::compile(std::move(vocabulary), format);
 }
 
 Status Engine::check_tokens(std::span<const int32_t> tokens) const {

@@ -1,8 +1,8 @@
 // A model loaded with everything it needs to answer: the checkpoint it came from, kernels, weights,
 // and, where the checkpoint has them, a tokenizer and a chat template. Behind fathom::Model.
 //
-// All members are immutable after load() but the computation itself: hold `compute` around
-// LanguageModel::forward(), which belongs to one thread at a time.
+// All members are immutable after load() but the computation itself (and what compile() keeps):
+// hold `compute` around LanguageModel::forward(), which belongs to one thread at a time.
 #pragma once
 
 #include <filesystem>
@@ -19,7 +19,9 @@
 #include "layers/packed_cache.h"
 #include "models/model.h"
 #include "text/chat_template.h"
+#include "text/constraint.h"
 #include "text/tokenizer.h"
+#include "text/tool_format.h"
 
 namespace fathom {
 
@@ -29,10 +31,13 @@ struct Engine {
 
   Result<const Tokenizer*> need_tokenizer() const;
   // guard: the text is for this tokenizer's encode(), not for eyes; special tokens that messages
-  // spell out then stay text, so that nobody can forge a turn.
+  // spell out then stay text, so that nobody can forge a turn. tools: a JSON array in the shape of
+  // OpenAI's API, or empty.
   Result<std::string> render(const std::vector<Message>& messages, bool add_generation_prompt,
-                             const Tokenizer* guard = nullptr) const;
+                             const Tokenizer* guard = nullptr, const std::string& tools = {}) const;
   bool ends_answer(int32_t token) const;
+  // From any thread; the first call takes some 100 ms for a large vocabulary.
+  Result<std::shared_ptr<const Constraint>> compile(const AnswerFormat& format) const;
   // Fails naming the first token id that is not in the vocabulary.
   Status check_tokens(std::span<const int32_t> tokens) const;
 
@@ -43,9 +48,15 @@ struct Engine {
   std::unique_ptr<Tokenizer> tokenizer;         // may be null
   std::unique_ptr<ChatTemplate> chat_template;  // may be null
   std::string chat_template_error;              // why it is null although the checkpoint has one
+  std::optional<ToolFormat> tool_format;        // in which the chat template shows calls
+  bool arguments_as_text = false;               // wants_arguments_as_text(the chat template)
   std::vector<int32_t> end_tokens;              // any of them ends an answer
   ModelInfo info;
   std::mutex compute;
+
+ private:
+  mutable std::mutex constraints_mutex_;
+  mutable std::shared_ptr<const ConstraintVocabulary> constraints_;  // null until it is needed
 };
 
 // Nothing: the kernels choose.

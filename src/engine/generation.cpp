@@ -32,9 +32,13 @@ Generation::Generation(const Engine& engine, const Request& request, int32_t ans
         }
         return true;
       }),
-      stream_(engine.tokenizer.get(), request.options.stop, request.reasoning, on_piece_),
+      stream_(engine.tokenizer.get(), request.options.stop, request.reasoning, on_piece_,
+              request.keep_special),
       sampler_(for_answer(request.options.sampling, answer), request.prompt) {
   chunk_.answer = answer;
+  if (request.constraint) {
+    constraint_.emplace(*engine.tokenizer, *request.constraint, request.reasoning);
+  }
 }
 
 void Generation::draw(std::span<const float> logits, int64_t position, int64_t rows, bool last) {
@@ -47,10 +51,27 @@ void Generation::draw(std::span<const float> logits, int64_t position, int64_t r
     return;
   }
   logits = logits.last(static_cast<size_t>(engine_.info.vocab_size));
-  drawn_.token = sampler_.sample(logits);
+  choose_token(logits);
   if (request_.logprobs) drawn_ = score_token(logits, drawn_.token, *request_.logprobs);
   if (request_.logprobs && request_.entropies) drawn_.entropy = entropy_of(logits);
   has_drawn_ = true;
+}
+
+void Generation::choose_token(std::span<const float> logits) {
+  if (!constraint_) {
+    drawn_.token = sampler_.sample(logits);
+    return;
+  }
+  const auto allowed = constraint_->allowed();
+  if (!allowed) {
+    constraint_failure_ = allowed.error();
+    return;
+  }
+  drawn_.token = sampler_.sample(logits, *allowed);
+  if (engine_.ends_answer(drawn_.token)) return;
+  if (const Status accepted = constraint_->say(drawn_.token); !accepted) {
+    constraint_failure_ = accepted.error();
+  }
 }
 
 // Row i tells what the model expects at position + i + 1.
@@ -98,6 +119,7 @@ void Generation::advance(double seconds) {
                           "meant for this architecture.",
                           engine_.checkpoint->path().string())});
   }
+  if (constraint_failure_) return end(FinishReason::kCancelled, constraint_failure_);
   if (!prompt_scores_.empty()) {
     request_.sink->on_prompt_scores(prompt_scores_);
     prompt_scores_.clear();
@@ -110,13 +132,15 @@ void Generation::advance(double seconds) {
 void Generation::take_drawn(double seconds) {
   if (first_token_seconds_ == 0) first_token_seconds_ = seconds;
   chunk_.seconds = seconds;
-  if (request_.options.stop_at_eos && engine_.ends_answer(drawn_.token)) {
+  const bool may_end = request_.options.stop_at_eos || constraint_;
+  if (may_end && engine_.ends_answer(drawn_.token)) {
     return end(FinishReason::kStop);
   }
   ++completion_tokens_;
   chunk_.tokens.push_back(drawn_);
   stream_.push(drawn_.token);
   if (stream_.ended()) return end(stream_.reason());
+  if (constraint_ && constraint_->complete()) return end(FinishReason::kStop);
   if (completion_tokens_ == limit_) return end(FinishReason::kLength);
   request_.sink->on_chunk(chunk_);
   chunk_.parts.clear();

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/answer_constraint.h"
 #include "engine/answer_stream.h"
 #include "engine/engine.h"
 #include "engine/request.h"
@@ -52,6 +53,7 @@ class Generation {
  private:
   int64_t prompt_size() const { return std::ssize(request_.prompt); }
   void score_prompt(std::span<const float> logits, int64_t position, int64_t rows);
+  void choose_token(std::span<const float> logits);
   void take_drawn(double seconds);
 
   const Engine& engine_;
@@ -64,9 +66,11 @@ class Generation {
   const OnPiece on_piece_;  // into chunk_
   AnswerStream stream_;
   Sampler sampler_;
+  std::optional<AnswerConstraint> constraint_;
 
   // What draw() and pool() found, for advance().
   bool broken_ = false;  // a logit or a hidden state is not a number
+  std::optional<Error> constraint_failure_;
   bool has_drawn_ = false;
   bool complete_ = false;  // an answer of no tokens
   ScoredToken drawn_;

@@ -14,6 +14,7 @@
 
 #include "engine/answer_stream.h"
 #include "fathom/fathom.h"
+#include "text/constraint.h"
 
 namespace fathom {
 
@@ -94,6 +95,9 @@ struct Request {
   // Scores for every token of the prompt too, with `logprobs` alternatives. Computes the whole
   // prompt even where the prefix cache has it.
   bool score_prompt = false;
+  // options.format as Engine::compile() made it; null: submit() does that.
+  std::shared_ptr<const Constraint> constraint = {};
+  bool keep_special = false;  // the text shows special tokens: marks of tool calls may be such
   Pooling pooling = Pooling::kNone;  // otherwise: no answer, an embedding of the prompt
   Priority priority = Priority::kNormal;
   std::shared_ptr<AnswerSink> sink;

@@ -102,15 +102,15 @@ bool Sampler::penalties_matter() const {
          options_.frequency_penalty != 0.0F;
 }
 
-int32_t Sampler::sample(std::span<const float> logits) {
-  choose_candidates(logits);
+int32_t Sampler::sample(std::span<const float> logits, std::span<const uint32_t> allowed) {
+  choose_candidates(logits, allowed);
   const int32_t token = options_.temperature == 0.0F ? candidates_.front().token : draw();
   say(token);
   return token;
 }
 
 std::span<const TokenProbability> Sampler::distribution(std::span<const float> logits) {
-  choose_candidates(logits);
+  choose_candidates(logits, {});
   double total = 0;
   for (const Candidate& candidate : candidates_) total += candidate.weight;
   distribution_.clear();
@@ -129,12 +129,13 @@ void Sampler::say(int32_t token) {
 }
 
 // Fills candidates_ with the tokens that may be drawn and their weights.
-void Sampler::choose_candidates(std::span<const float> logits) {
+void Sampler::choose_candidates(std::span<const float> logits, std::span<const uint32_t> allowed) {
   FATHOM_ASSERT(!logits.empty());
   if (penalties_matter()) {
     prepare(logits.size());
     logits = penalize(logits);
   }
+  if (!allowed.empty()) logits = forbid(logits, allowed);
   if (options_.temperature == 0.0F) {
     const int32_t best = most_likely(logits);
     candidates_.assign(1, {best, logits[static_cast<size_t>(best)], 1.0});
@@ -189,6 +190,33 @@ std::span<const float> Sampler::penalize(std::span<const float> logits) {
     }
   }
   return std::span<const float>(penalized_).first(logits.size());
+}
+
+// The best token is the first of those allowed if none of them has a logit above -infinity.
+std::span<const float> Sampler::forbid(std::span<const float> logits,
+                                       std::span<const uint32_t> allowed) {
+  allowed_.resize(logits.size());
+  bool possible = false;
+  size_t first = logits.size();
+  for (size_t begin = 0; begin < logits.size(); begin += 32) {
+    const size_t end = std::min(begin + 32, logits.size());
+    const uint32_t bits = begin / 32 < allowed.size() ? allowed[begin / 32] : 0;
+    const auto at = [](auto& values, size_t i) {
+      return values.begin() + static_cast<std::ptrdiff_t>(i);
+    };
+    if (bits == 0) {
+      std::fill(at(allowed_, begin), at(allowed_, end), kNever);
+      continue;
+    }
+    for (size_t i = begin; i < end; ++i) {
+      const bool may = (bits >> (i - begin) & 1U) != 0;
+      allowed_[i] = may ? logits[i] : kNever;
+      if (may && first == logits.size()) first = i;
+      possible = possible || allowed_[i] > kNever;
+    }
+  }
+  if (!possible && first < logits.size()) allowed_[first] = 0;
+  return std::span<const float>(allowed_).first(logits.size());
 }
 
 // The best first; equal logits by token, so that the order is the same with every library.

@@ -30,7 +30,9 @@ class Sampler {
   Sampler(const SamplingOptions& options, std::span<const int32_t> prompt);
 
   // Draws one token from logits[vocab]; the logits are not changed. The token counts as said.
-  int32_t sample(std::span<const float> logits);
+  // allowed: if not empty, only tokens whose bit is set are drawn (bit i % 32 of word i / 32 is
+  // token i); at least one is.
+  int32_t sample(std::span<const float> logits, std::span<const uint32_t> allowed = {});
 
   // The parts of sample(), for those who draw in another way (engine/speculation).
   // What the next token is drawn from: each token that may be drawn, once; the sum is 1. Nothing
@@ -57,7 +59,8 @@ class Sampler {
   bool penalties_matter() const;
   void prepare(size_t vocab);
   void see(int32_t token, bool in_answer);
-  void choose_candidates(std::span<const float> logits);
+  void choose_candidates(std::span<const float> logits, std::span<const uint32_t> allowed);
+  std::span<const float> forbid(std::span<const float> logits, std::span<const uint32_t> allowed);
   std::span<const float> penalize(std::span<const float> logits);
   void select_candidates(std::span<const float> logits);
   void select_from_all(std::span<const float> logits);
@@ -77,6 +80,7 @@ class Sampler {
   std::vector<int32_t> seen_;  // tokens that have uses, each once
 
   std::vector<float> penalized_;  // [vocab]
+  std::vector<float> allowed_;    // [vocab], -infinity where a token is not allowed
   std::vector<Candidate> candidates_;
   std::vector<TokenProbability> distribution_;
   std::vector<float> weights_;  // [vocab], as candidates' weights

@@ -187,6 +187,13 @@ std::expected<RequestId, Refusal> ServingEngine::submit(Request request) {
   if (const Status valid = impl_->check(request); !valid) {
     return std::unexpected(Refusal{.kind = Kind::kInvalid, .message = valid.error().message});
   }
+  if (request.options.format && !request.constraint) {
+    auto compiled = impl_->engine->compile(*request.options.format);
+    if (!compiled) {
+      return std::unexpected(Refusal{.kind = Kind::kInvalid, .message = compiled.error().message});
+    }
+    request.constraint = *std::move(compiled);
+  }
   const std::lock_guard lock(impl_->mutex);
   if (impl_->closed) {
     return std::unexpected(

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/answer_constraint.h"
 #include "engine/answer_stream.h"
 #include "engine/engine.h"
 #include "engine/kv_cache.h"
@@ -55,7 +56,7 @@ struct Session::Impl {
   Status append(std::span<const int32_t> tokens);
   Result<std::span<const float>> compute(int64_t position, BatchSequence::Logits logits);
   Status next_tokens(std::span<const int32_t> tokens, int64_t most, Sampler& sampler,
-                     std::vector<int32_t>& said);
+                     AnswerConstraint* constraint, std::vector<int32_t>& said);
   Status observe(int64_t position);
   Result<std::span<const int32_t>> prefill(std::span<const int32_t> tokens, AnswerStream& stream);
   Result<Answer> answer(std::span<const int32_t> prompt, const GenerateOptions& options,
@@ -129,15 +130,16 @@ Result<std::span<const float>> Session::Impl::compute(int64_t position,
 }
 
 // Computes `tokens`, the rest of the prompt or the last token said, and with it what the speculator
-// guesses. Sets `said` to the tokens that follow: at least one, at most `most`.
+// guesses. Sets `said` to the tokens that follow: at least one, at most `most`. Under a constraint
+// (or null) nothing is guessed.
 Status Session::Impl::next_tokens(std::span<const int32_t> tokens, int64_t most, Sampler& sampler,
-                                  std::vector<int32_t>& said) {
+                                  AnswerConstraint* constraint, std::vector<int32_t>& said) {
   said.clear();
   const std::lock_guard lock(engine->compute);
   const int64_t position = sequence->length();
   FATHOM_CHECK(append(tokens));
   const int64_t known = sequence->length();
-  if (speculator && tokens.size() == 1) {
+  if (speculator && constraint == nullptr && tokens.size() == 1) {
     FATHOM_TRY(const Draft* draft, speculator->draft(sequence->tokens(), most - 1));
     FATHOM_CHECK(append(draft->tokens));
     FATHOM_TRY(const std::span<const float> logits, compute(position, BatchSequence::Logits::kAll));
@@ -146,7 +148,11 @@ Status Session::Impl::next_tokens(std::span<const int32_t> tokens, int64_t most,
   } else {
     FATHOM_TRY(const std::span<const float> logits,
                compute(position, BatchSequence::Logits::kLast));
-    said.push_back(sampler.sample(logits));
+    std::span<const uint32_t> allowed;
+    if (constraint != nullptr) {
+      FATHOM_TRY(allowed, constraint->allowed());
+    }
+    said.push_back(sampler.sample(logits, allowed));
   }
   return observe(position);
 }
@@ -189,6 +195,12 @@ Result<Answer> Session::Impl::answer(std::span<const int32_t> prompt,
   const int64_t limit = options.max_tokens < 0 ? room : std::min(options.max_tokens, room);
   AnswerStream stream(engine->tokenizer.get(), options.stop, reasoning, on_piece);
   Sampler sampler(options.sampling, prompt);
+  std::shared_ptr<const Constraint> format;
+  std::optional<AnswerConstraint> constraint;
+  if (options.format) {
+    FATHOM_TRY(format, engine->compile(*options.format));
+    constraint.emplace(*engine->tokenizer, *format, reasoning);
+  }
   if (limit == 0) stream.finish(FinishReason::kLength);
 
   // The last token is computed even if the cache has it, for its logits.
@@ -202,17 +214,22 @@ Result<Answer> Session::Impl::answer(std::span<const int32_t> prompt,
   std::vector<int32_t> said;
   int32_t last = 0;
   for (int64_t count = 0; !stream.ended();) {
-    FATHOM_CHECK(next_tokens(tokens, limit - count, sampler, said));
+    FATHOM_CHECK(
+        next_tokens(tokens, limit - count, sampler, constraint ? &*constraint : nullptr, said));
     if (count == 0) {
       first_token = Clock::now();
       answer.time_to_first_token = seconds_since(start);
     }
     answer.decode_seconds = seconds_since(first_token);
     for (const int32_t token : said) {
-      if (options.stop_at_eos && engine->ends_answer(token)) {
+      if ((options.stop_at_eos || constraint) && engine->ends_answer(token)) {
         stream.finish(FinishReason::kStop);
       } else {
         stream.push(token);
+        if (constraint && !stream.ended()) {
+          FATHOM_CHECK(constraint->say(token));
+          if (constraint->complete()) stream.finish(FinishReason::kStop);
+        }
         if (++count == limit && !stream.ended()) stream.finish(FinishReason::kLength);
       }
       if (stream.ended()) break;

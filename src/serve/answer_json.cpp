@@ -1,5 +1,7 @@
 #include "serve/answer_json.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "text/utf8.h"
@@ -65,6 +67,11 @@ std::string text_of(const std::vector<TextPart>& parts, bool reasoning) {
     if (part.reasoning == reasoning) text += part.text;
   }
   return text;
+}
+
+std::string call_id(const AnswerLabel& label, size_t choice, int64_t call) {
+  return fmt::format("call_{}_{}_{}", label.id.substr(label.id.find_first_of("-_") + 1), choice,
+                     call);
 }
 
 std::string base64(std::string_view bytes) {

@@ -24,6 +24,8 @@ OrderedJson usage_json(const Usage& usage);
 // {content: [{token, logprob, bytes, top_logprobs}]}
 OrderedJson chat_logprobs(const std::vector<ScoredToken>& tokens, const Tokenizer& tokenizer);
 std::string text_of(const std::vector<TextPart>& parts, bool reasoning);
+// By which a client names a call when it sends what the tool said.
+std::string call_id(const AnswerLabel& label, size_t choice, int64_t call);
 std::string base64(std::string_view bytes);
 
 }  // namespace fathom::serve

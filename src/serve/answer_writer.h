@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "engine/request.h"
 #include "serve/api_error.h"
 #include "serve/api_request.h"
+#include "serve/tools.h"
 #include "text/tokenizer.h"
 
 namespace fathom::serve {
@@ -50,13 +52,16 @@ struct AnswerLabel {
   int64_t created = 0;  // seconds since 1970
 };
 
+// tools: how calls in the text are told; none: it has none.
 std::unique_ptr<AnswerWriter> chat_writer(AnswerLabel label, const GenerationRequest& request,
-                                          const Tokenizer& tokenizer);
+                                          const Tokenizer& tokenizer,
+                                          std::optional<ToolUse> tools = {});
 // echoes: the text of each prompt, to begin its answers with; empty: none.
 std::unique_ptr<AnswerWriter> completion_writer(AnswerLabel label, const GenerationRequest& request,
                                                 const Tokenizer& tokenizer,
                                                 std::vector<std::string> echoes);
-std::unique_ptr<AnswerWriter> responses_writer(AnswerLabel label, const ResponsesRequest& request);
+std::unique_ptr<AnswerWriter> responses_writer(AnswerLabel label, const ResponsesRequest& request,
+                                               std::optional<ToolUse> tools = {});
 std::unique_ptr<AnswerWriter> embedding_writer(AnswerLabel label, bool base64);
 
 }  // namespace fathom::serve

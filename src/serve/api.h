@@ -74,6 +74,7 @@ class Api {
     bool stream = false;
     bool keep_scores = false;
     int32_t best = 0;  // of the answers to each prompt, show so many; 0: all
+    bool tools = false;  // that the answer may call
   };
   struct RoutedJob;
   using MakeJob = std::function<ApiResult<Job>(const ServedModel&)>;

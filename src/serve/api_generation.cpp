@@ -107,7 +107,7 @@ ApiStatus Api::answer_routed(ApiCall& call, const GenerationRequest& wanted, con
                        in_quotes(kRoutedModel));
   }
   const route::Question question{.prompt_tokens = std::ssize(lite.requests.front().prompt),
-                                 .tools = false,
+                                 .tools = lite.tools,
                                  .request_class = wanted.request_class};
   if (const std::string rule = rule_for(routing.policy.rules, question); !rule.empty()) {
     start(call, std::move(v1), by_rule(rule));
@@ -159,14 +159,18 @@ ApiStatus Api::answer_routed(ApiCall& call, const GenerationRequest& wanted, con
 ApiStatus Api::chat(ApiCall& call) {
   FATHOM_TRY(const ChatRequest wanted, parse_chat_request(call.request.body));
   return answer(call, wanted.generation, [&](const ServedModel& model) -> ApiResult<Job> {
-    FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, "messages"));
+    FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, wanted.tools, "messages"));
     FATHOM_CHECK(model.apply(wanted.generation, request));
+    FATHOM_TRY(request.constraint, model.constraint(wanted.generation, "response_format"));
+    FATHOM_TRY(auto tools, model.offer_tools(wanted.tools, request));
     FATHOM_TRY(const Tokenizer* words, model.tokenizer());
     Job job{.model = &model,
             .requests = {},
-            .writer = chat_writer(label(call, model, "chatcmpl-"), wanted.generation, *words),
+            .writer = chat_writer(label(call, model, "chatcmpl-"), wanted.generation, *words,
+                                  std::move(tools)),
             .stream = wanted.generation.stream,
-            .keep_scores = wanted.generation.logprobs.has_value()};
+            .keep_scores = wanted.generation.logprobs.has_value(),
+            .tools = wanted.tools.active()};
     job.requests.push_back(std::move(request));
     return job;
   });
@@ -188,11 +192,13 @@ ApiStatus Api::completions(ApiCall& call) {
             .keep_scores = options.logprobs.has_value() || chooses,
             .best = chooses ? options.n : 0};
     std::vector<std::string> echoes;
+    FATHOM_TRY(const auto format, model.constraint(options, "response_format"));
     for (const PromptText& text : wanted.prompts) {
       FATHOM_TRY(Request request, model.text_prompt(text, "prompt"));
       FATHOM_CHECK(model.apply(options, request));
       request.answers = wanted.best_of;
       if (chooses && !request.logprobs) request.logprobs = 0;
+      request.constraint = format;
       request.score_prompt = wanted.echo && options.logprobs.has_value();
       if (wanted.echo) echoes.push_back(words->decode(request.prompt));
       job.requests.push_back(std::move(request));
@@ -205,12 +211,15 @@ ApiStatus Api::completions(ApiCall& call) {
 ApiStatus Api::responses(ApiCall& call) {
   FATHOM_TRY(const ResponsesRequest wanted, parse_responses_request(call.request.body));
   return answer(call, wanted.generation, [&](const ServedModel& model) -> ApiResult<Job> {
-    FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, "input"));
+    FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, wanted.tools, "input"));
     FATHOM_CHECK(model.apply(wanted.generation, request));
+    FATHOM_TRY(request.constraint, model.constraint(wanted.generation, "text.format"));
+    FATHOM_TRY(auto tools, model.offer_tools(wanted.tools, request));
     Job job{.model = &model,
             .requests = {},
-            .writer = responses_writer(label(call, model, "resp_"), wanted),
-            .stream = wanted.generation.stream};
+            .writer = responses_writer(label(call, model, "resp_"), wanted, std::move(tools)),
+            .stream = wanted.generation.stream,
+            .tools = wanted.tools.active()};
     job.requests.push_back(std::move(request));
     return job;
   });

@@ -5,18 +5,16 @@
 
 #include "base/quote.h"
 #include "base/result.h"
+#include "serve/answer_formats.h"
 #include "serve/request_parts.h"
 
 namespace fathom::serve {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 // What other servers know and this one does not do yet: refused by name unless it asks for nothing.
 ApiStatus refuse_unsupported(Fields& fields) {
-  FATHOM_CHECK(fields.only("tools", {Json::array()}));
-  FATHOM_CHECK(fields.only("tool_choice", {"none", "auto"}));
-  FATHOM_CHECK(fields.only("parallel_tool_calls", {true, false}));
   FATHOM_CHECK(fields.only("store", {false}));
   FATHOM_CHECK(fields.only("service_tier", {"auto", "default"}));
   return {};
@@ -61,13 +59,23 @@ ApiResult<std::vector<Message>> read_messages(const Json* value, const std::stri
     return bad_request(name, "There are {} messages; at most {} are allowed.", value->size(),
                        kMostMessages);
   }
+  if (responses_api) return read_items(*value, name);
   std::vector<Message> messages;
   for (size_t i = 0; i < value->size(); ++i) {
-    FATHOM_TRY(auto message,
-               read_message((*value)[i], fmt::format("{}[{}]", name, i), responses_api));
+    FATHOM_TRY(auto message, read_message((*value)[i], fmt::format("{}[{}]", name, i), false));
     messages.push_back(std::move(message));
   }
   return messages;
+}
+
+// A format would forbid the calls, and a call the format.
+ApiStatus check_tools(const ToolRequest& tools, const GenerationRequest& generation,
+                      const char* format) {
+  if (!tools.active() || !generation.format) return {};
+  return bad_request(format,
+                     "{} does not go with tools that may be called. Leave out one, or set "
+                     "tool_choice to none.",
+                     format);
 }
 
 ApiStatus read_chat_logprobs(Fields& fields, GenerationRequest& request) {
@@ -98,6 +106,7 @@ GenerateOptions GenerationRequest::options(const SamplingOptions& recommended) c
   options.max_tokens = max_tokens.value_or(-1);
   options.stop = stop;
   options.stop_at_eos = !ignore_eos;
+  options.format = format;
   return options;
 }
 
@@ -114,7 +123,9 @@ ApiResult<ChatRequest> parse_chat_request(std::string_view body) {
   FATHOM_CHECK(refuse_unsupported(fields));
   FATHOM_CHECK(fields.only("functions", {Json::array()}));
   FATHOM_CHECK(fields.only("function_call", {"none", "auto"}));
-  FATHOM_CHECK(fields.only("response_format", {Json{{"type", "text"}}}));
+  FATHOM_TRY(request.generation.format, read_answer_format(fields, "response_format", false));
+  FATHOM_TRY(request.tools, read_tools(fields, false));
+  FATHOM_CHECK(check_tools(request.tools, request.generation, "response_format"));
   FATHOM_CHECK(fields.only("modalities", {Json::array({"text"})}));
   FATHOM_CHECK(fields.unknown());
   return request;
@@ -133,6 +144,7 @@ ApiResult<CompletionRequest> parse_completion_request(std::string_view body) {
   if (!request.generation.max_tokens) request.generation.max_tokens = 16;
   FATHOM_TRY(const auto echo, fields.boolean("echo"));
   request.echo = echo.value_or(false);
+  FATHOM_TRY(request.generation.format, read_answer_format(fields, "response_format", false));
   FATHOM_CHECK(fields.only("suffix", {""}));
   FATHOM_CHECK(read_best_of(fields, request));
   const Json* prompt = fields.find("prompt");
@@ -168,7 +180,15 @@ ApiResult<ResponsesRequest> parse_responses_request(std::string_view body) {
                            "max_tool_calls"}) {
     FATHOM_CHECK(fields.only(name, {Json::array()}));
   }
-  FATHOM_CHECK(fields.only("text", {Json{{"format", {{"type", "text"}}}}}));
+  if (const Json* text = fields.find("text")) {
+    FATHOM_TRY(Fields parts, Fields::of(*text, "text."));
+    FATHOM_TRY(request.generation.format, read_answer_format(parts, "format", true));
+    FATHOM_CHECK(parts.only("verbosity", {"medium"}));
+    FATHOM_CHECK(parts.unknown());
+    request.format_json = text->contains("format") ? (*text)["format"].dump() : "";
+  }
+  FATHOM_TRY(request.tools, read_tools(fields, true));
+  FATHOM_CHECK(check_tools(request.tools, request.generation, "text.format"));
   FATHOM_CHECK(fields.only("truncation", {"disabled"}));
   FATHOM_CHECK(fields.only("background", {false}));
   FATHOM_CHECK(fields.only("top_logprobs", {0}));

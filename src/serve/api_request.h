@@ -11,6 +11,7 @@
 
 #include "fathom/fathom.h"
 #include "serve/api_error.h"
+#include "serve/tools.h"
 
 namespace fathom::serve {
 
@@ -34,6 +35,7 @@ struct GenerationRequest {
   bool include_usage = false;      // in a stream
   bool ignore_eos = false;         // go on to max_tokens, as load tests want it
   std::string request_class = {};  // metadata.class: what a route's rules may know it by
+  std::optional<AnswerFormat> format;
 
   GenerateOptions options(const SamplingOptions& recommended) const;
 };
@@ -41,6 +43,7 @@ struct GenerationRequest {
 struct ChatRequest {
   GenerationRequest generation;
   std::vector<Message> messages;
+  ToolRequest tools;
 };
 
 // A text, or its token ids.
@@ -58,6 +61,8 @@ struct ResponsesRequest {
   GenerationRequest generation;
   std::vector<Message> messages;
   std::string instructions;  // also the first of the messages
+  ToolRequest tools;
+  std::string format_json;  // text.format as it was asked for; empty: it was not
 };
 
 struct EmbeddingRequest {

@@ -6,8 +6,13 @@
 #include "base/quote.h"
 
 namespace fathom::serve {
+namespace {
 
-std::string_view kind_of(const nlohmann::json& value) {
+constexpr size_t kMostFields = 256;
+
+}  // namespace
+
+std::string_view kind_of(const nlohmann::ordered_json& value) {
   if (value.is_null()) return "null";
   if (value.is_object()) return "an object";
   if (value.is_array()) return "an array";
@@ -17,10 +22,14 @@ std::string_view kind_of(const nlohmann::json& value) {
 }
 
 ApiResult<Fields> Fields::of(const Json& value, std::string prefix) {
+  const std::string name = prefix.substr(0, prefix.empty() ? 0 : prefix.size() - 1);
+  const std::string_view shown = name.empty() ? "The request body" : std::string_view(name);
   if (!value.is_object()) {
-    std::string name = prefix.substr(0, prefix.empty() ? 0 : prefix.size() - 1);
-    return bad_request(name, "{} must be an object, not {}.",
-                       name.empty() ? "The request body" : name, kind_of(value));
+    return bad_request(name, "{} must be an object, not {}.", shown, kind_of(value));
+  }
+  // Finding a field takes time in proportion to their number.
+  if (value.size() > kMostFields) {
+    return bad_request(name, "{} has {} fields, more than this server knows.", shown, value.size());
   }
   return Fields(value, std::move(prefix));
 }

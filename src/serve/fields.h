@@ -17,7 +17,7 @@ namespace fathom::serve {
 
 class Fields {
  public:
-  using Json = nlohmann::json;
+  using Json = nlohmann::ordered_json;
 
   // prefix: put before names in errors ("messages[2]."). The object must outlive this.
   static ApiResult<Fields> of(const Json& value, std::string prefix = {});
@@ -43,6 +43,6 @@ class Fields {
 };
 
 // "an object", "text", ...: for errors.
-std::string_view kind_of(const nlohmann::json& value);
+std::string_view kind_of(const nlohmann::ordered_json& value);
 
 }  // namespace fathom::serve

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <limits>
+#include <utility>
 
 #include "base/json.h"
 #include "base/quote.h"
@@ -9,7 +10,7 @@
 namespace fathom::serve {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr double kMostPenalty = 2;
 constexpr double kMostBias = 100;
@@ -115,7 +116,8 @@ ApiResult<std::string> read_text_parts(const Json& parts, const std::string& pat
     FATHOM_TRY(Fields part, Fields::of(parts[i], part_path + "."));
     FATHOM_TRY(const auto type, part.string("type"));
     const bool is_text =
-        responses_api ? type == "input_text" || type == "output_text" : type == "text";
+        responses_api ? type == "input_text" || type == "output_text" || type == "reasoning_text"
+                      : type == "text";
     if (!type) return bad_request(part_path, "{} has no type.", part_path);
     if (!is_text) {
       return bad_request(part_path, "{} is of type {}. Only text is supported.", part_path,
@@ -137,7 +139,7 @@ ApiResult<std::string> read_text_parts(const Json& parts, const std::string& pat
 
 ApiResult<Json> parse_body(std::string_view body) {
   constexpr JsonLimits kLimits{.bytes = size_t{64} << 20, .values = 4'000'000};
-  auto parsed = parse_json(body, "The request body", kLimits);
+  auto parsed = parse_ordered_json(body, "The request body", kLimits);
   if (!parsed) return bad_request({}, "{}", parsed.error().message);
   return *std::move(parsed);
 }
@@ -226,6 +228,64 @@ ApiResult<std::vector<PromptText>> read_prompts(const Json& value, const std::st
   return prompts;
 }
 
+namespace {
+
+// An array of texts, or one.
+ApiResult<std::string> read_content(const Json& content, const std::string& path,
+                                    bool responses_api) {
+  if (content.is_string()) return content.get<std::string>();
+  if (content.is_array()) return read_text_parts(content, path, responses_api);
+  return bad_request(path, "{} must be a string or an array of texts, not {}.", path,
+                     kind_of(content));
+}
+
+ApiResult<Json> call_json(Fields& fields, std::string id) {
+  FATHOM_TRY(const auto name, fields.string("name"));
+  if (!name) return bad_request(fields.path("name"), "{} is missing.", fields.path("name"));
+  FATHOM_TRY(const auto arguments, fields.string("arguments"));
+  return Json{{"id", std::move(id)},
+              {"type", "function"},
+              {"function", {{"name", *name}, {"arguments", arguments.value_or("{}")}}}};
+}
+
+ApiResult<std::string> read_tool_calls(const Json& list, const std::string& path) {
+  if (!list.is_array()) {
+    return bad_request(path, "{} must be an array, not {}.", path, kind_of(list));
+  }
+  Json calls = Json::array();
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string call_path = fmt::format("{}[{}]", path, i);
+    FATHOM_TRY(Fields fields, Fields::of(list[i], call_path + "."));
+    FATHOM_TRY(const auto id, fields.string("id"));
+    FATHOM_CHECK(fields.only("type", {"function"}));
+    fields.find("index");  // of our own streamed answers
+    const Json* function = fields.find("function");
+    if (function == nullptr) return bad_request(call_path, "{} has no function.", call_path);
+    FATHOM_TRY(Fields parts, Fields::of(*function, call_path + ".function."));
+    FATHOM_TRY(Json call, call_json(parts, id.value_or("")));
+    FATHOM_CHECK(parts.unknown());
+    FATHOM_CHECK(fields.unknown());
+    calls.push_back(std::move(call));
+  }
+  return calls.empty() ? std::string() : calls.dump();
+}
+
+// What only an assistant's message has. Our own answers must pass when a client sends them back.
+ApiStatus read_assistant(Fields& fields, Message& message) {
+  FATHOM_TRY(const auto reasoning, fields.string("reasoning_content"));
+  message.reasoning_content = reasoning.value_or("");
+  FATHOM_CHECK(fields.only("refusal", {}));
+  FATHOM_CHECK(fields.only("audio", {}));
+  FATHOM_CHECK(fields.only("function_call", {}));
+  FATHOM_CHECK(fields.only("annotations", {Json::array()}));
+  if (const Json* calls = fields.find("tool_calls")) {
+    FATHOM_TRY(message.tool_calls, read_tool_calls(*calls, fields.path("tool_calls")));
+  }
+  return {};
+}
+
+}  // namespace
+
 ApiResult<Message> read_message(const Json& value, const std::string& path, bool responses_api) {
   FATHOM_TRY(Fields fields, Fields::of(value, path + "."));
   if (responses_api) {
@@ -238,35 +298,86 @@ ApiResult<Message> read_message(const Json& value, const std::string& path, bool
   if (!role) return bad_request(fields.path("role"), "{} has no role.", path);
   if (*role == "developer") {
     message.role = "system";
-  } else if (*role == "system" || *role == "user" || *role == "assistant") {
+  } else if (*role == "system" || *role == "user" || *role == "assistant" ||
+             (*role == "tool" && !responses_api)) {
     message.role = *role;
   } else {
     return bad_request(fields.path("role"),
-                       "{} has the role {}; it must be system, developer, user or assistant.", path,
-                       in_quotes(*role));
+                       "{} has the role {}; it must be system, developer, user, assistant{}.", path,
+                       in_quotes(*role), responses_api ? "" : " or tool");
   }
-  const Json* content = fields.find("content");
-  if (content == nullptr) return bad_request(fields.path("content"), "{} has no content.", path);
-  if (content->is_string()) {
-    message.content = content->get<std::string>();
-  } else if (content->is_array()) {
-    FATHOM_TRY(message.content, read_text_parts(*content, fields.path("content"), responses_api));
-  } else {
-    return bad_request(fields.path("content"), "{} must be a string or an array of texts, not {}.",
-                       fields.path("content"), kind_of(*content));
+  if (message.role == "assistant") FATHOM_CHECK(read_assistant(fields, message));
+  if (message.role == "tool") {
+    FATHOM_TRY(const auto id, fields.string("tool_call_id"));
+    FATHOM_CHECK(fields.string("name"));
+    message.tool_call_id = id.value_or("");
   }
-  if (message.role == "assistant") {
-    FATHOM_TRY(const auto reasoning, fields.string("reasoning_content"));
-    message.reasoning_content = reasoning.value_or("");
-    // What our own answers hold when a client sends them back.
-    FATHOM_CHECK(fields.only("refusal", {}));
-    FATHOM_CHECK(fields.only("audio", {}));
-    FATHOM_CHECK(fields.only("function_call", {}));
-    FATHOM_CHECK(fields.only("tool_calls", {Json::array()}));
-    FATHOM_CHECK(fields.only("annotations", {Json::array()}));
+  if (const Json* content = fields.find("content")) {
+    FATHOM_TRY(message.content, read_content(*content, fields.path("content"), responses_api));
+  } else if (message.tool_calls.empty()) {
+    return bad_request(fields.path("content"), "{} has no content.", path);
   }
   FATHOM_CHECK(fields.unknown());
   return message;
+}
+
+ApiResult<std::vector<Message>> read_items(const Json& list, const std::string& path) {
+  std::vector<Message> messages;
+  std::string thoughts;
+  Json calls = Json::array();  // of the last message, not in it yet
+  const auto close_calls = [&] {
+    if (!calls.empty()) messages.back().tool_calls = std::exchange(calls, Json::array()).dump();
+  };
+  // The assistant's message that an item belongs to. Its parts come in this order.
+  const auto turn = [&] {
+    if (messages.empty() || messages.back().role != "assistant") {
+      messages.push_back({.role = "assistant", .content = {}});
+    }
+    messages.back().reasoning_content += std::exchange(thoughts, {});
+  };
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string item_path = fmt::format("{}[{}]", path, i);
+    FATHOM_TRY(Fields fields, Fields::of(list[i], item_path + "."));
+    FATHOM_TRY(const auto type, fields.string("type"));
+    if (!type || *type == "message") {
+      FATHOM_TRY(Message message, read_message(list[i], item_path, true));
+      close_calls();
+      if (message.role == "assistant") message.reasoning_content += std::exchange(thoughts, {});
+      messages.push_back(std::move(message));
+      continue;
+    }
+    fields.find("id");
+    fields.find("status");
+    if (*type == "function_call") {
+      FATHOM_TRY(const auto id, fields.string("call_id"));
+      FATHOM_TRY(Json call, call_json(fields, id.value_or("")));
+      turn();
+      calls.push_back(std::move(call));
+    } else if (*type == "function_call_output") {
+      FATHOM_TRY(const auto id, fields.string("call_id"));
+      const Json* output = fields.find("output");
+      if (output == nullptr) return bad_request(item_path, "{} has no output.", item_path);
+      FATHOM_TRY(auto content, read_content(*output, fields.path("output"), true));
+      close_calls();
+      messages.push_back({.role = "tool",
+                          .content = std::move(content),
+                          .reasoning_content = {},
+                          .tool_calls = {},
+                          .tool_call_id = id.value_or("")});
+    } else if (*type == "reasoning") {
+      FATHOM_CHECK(fields.only("summary", {Json::array()}));
+      FATHOM_CHECK(fields.only("encrypted_content", {}));
+      if (const Json* content = fields.find("content")) {
+        FATHOM_TRY(thoughts, read_content(*content, fields.path("content"), true));
+      }
+    } else {
+      return bad_request(item_path, "{} is of the type {}, which is not supported.", item_path,
+                         in_quotes(*type));
+    }
+    FATHOM_CHECK(fields.unknown());
+  }
+  close_calls();
+  return messages;
 }
 
 }  // namespace fathom::serve

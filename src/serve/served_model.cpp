@@ -3,6 +3,8 @@
 #include <array>
 #include <utility>
 
+#include "base/quote.h"
+#include "base/result.h"
 #include "engine/engine.h"
 #include "engine/sampler.h"
 
@@ -15,9 +17,11 @@ ApiResult<const Tokenizer*> ServedModel::tokenizer() const {
 }
 
 ApiResult<Request> ServedModel::chat_prompt(const std::vector<Message>& messages,
-                                            const char* param) const {
+                                            const ToolRequest& tools, const char* param) const {
   FATHOM_TRY(const Tokenizer* words, tokenizer());
-  const auto prompt = engine->render(messages, true, words);
+  // Tools that may not be called are none.
+  const auto prompt =
+      engine->render(messages, true, words, tools.active() ? tools.json : std::string());
   if (!prompt) return bad_request(param, "{}", prompt.error().message);
   // The template writes BOS itself.
   auto tokens = words->encode(*prompt, SpecialText::kParse, false);
@@ -59,6 +63,38 @@ ApiStatus ServedModel::apply(const GenerationRequest& wanted, Request& request) 
     return bad_request({}, "{}.", valid.error().message);
   }
   return {};
+}
+
+ApiResult<std::shared_ptr<const Constraint>> ServedModel::constraint(
+    const GenerationRequest& wanted, const char* param) const {
+  if (!wanted.format) return nullptr;
+  auto compiled = engine->compile(*wanted.format);
+  if (!compiled) return bad_request(param, "{}", compiled.error().message);
+  return *std::move(compiled);
+}
+
+ApiResult<std::optional<ToolUse>> ServedModel::offer_tools(const ToolRequest& tools,
+                                                           Request& request) const {
+  if (!tools.active()) return std::nullopt;
+  if (!tool_format) {
+    return bad_request("tools",
+                       "The chat template of {} knows no tools, or calls them in a way that this "
+                       "server cannot read. Serve it with --chat-template or --tool-format.",
+                       in_quotes(name));
+  }
+  FATHOM_TRY(const Tokenizer* words, tokenizer());
+  request.keep_special = has_special_marks(*tool_format, *words);
+  const bool parallel = tools.parallel && !tools.only;
+  if (tools.choice == ToolRequest::Choice::kRequired) {
+    auto compiled =
+        engine->compile({.kind = AnswerFormat::Kind::kGrammar,
+                         .text = tool_grammar(*tool_format, tools.callable(), parallel, *words)});
+    if (!compiled) return bad_request("tools", "{}", compiled.error().message);
+    request.constraint = *std::move(compiled);
+  }
+  return ToolUse{.format = *tool_format,
+                 .names = tools.names(),
+                 .most_calls = parallel ? int64_t{kMostTools} : 1};
 }
 
 }  // namespace fathom::serve

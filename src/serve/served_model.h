@@ -3,12 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/serving_engine.h"
 #include "serve/api_error.h"
 #include "serve/api_request.h"
+#include "serve/tools.h"
 
 namespace fathom::serve {
 
@@ -16,14 +18,21 @@ struct ServedModel {
   std::string name;
   std::shared_ptr<Engine> engine;
   std::unique_ptr<ServingEngine> serving;
-  SamplingOptions recommended;  // what the model's makers advise
+  SamplingOptions recommended;                 // what the model's makers advise
+  std::optional<ToolFormat> tool_format = {};  // in which it calls tools; none: it does not
 
   // `param` is the field of the request to name where it is at fault.
   ApiResult<const Tokenizer*> tokenizer() const;
-  ApiResult<Request> chat_prompt(const std::vector<Message>& messages, const char* param) const;
+  ApiResult<Request> chat_prompt(const std::vector<Message>& messages, const ToolRequest& tools,
+                                 const char* param) const;
   ApiResult<Request> text_prompt(const PromptText& text, const char* param) const;
   // Sampling options, the number of answers and their scores.
   ApiStatus apply(const GenerationRequest& wanted, Request& request) const;
+  // Null where the answer may be anything.
+  ApiResult<std::shared_ptr<const Constraint>> constraint(const GenerationRequest& wanted,
+                                                          const char* param) const;
+  // How to read the answer; with tools that must be called also the request's constraint.
+  ApiResult<std::optional<ToolUse>> offer_tools(const ToolRequest& tools, Request& request) const;
 };
 
 }  // namespace fathom::serve

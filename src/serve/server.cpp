@@ -77,7 +77,9 @@ Status Server::Impl::open(const std::vector<NamedModel>& named_models) {
     ServedModel model{.name = named.name,
                       .engine = named.model.impl()->engine,
                       .serving = {},
-                      .recommended = named.model.recommended_sampling()};
+                      .recommended = named.model.recommended_sampling(),
+                      .tool_format = options.tool_format};
+    if (!model.tool_format) model.tool_format = model.engine->tool_format;
     FATHOM_TRY(model.serving, ServingEngine::start(model.engine, options.engine));
     models.push_back(std::move(model));
   }

@@ -17,6 +17,7 @@
 #include "serve/http_server.h"
 #include "serve/key_limits.h"
 #include "serve/prices.h"
+#include "text/tool_format.h"
 
 namespace fathom::serve {
 
@@ -33,6 +34,8 @@ struct ServeOptions {
   std::vector<std::string> cors_origins = {};  // "*": any; empty: CORS is off
   LogFormat log = LogFormat::kText;
   bool web_page = true;  // at /
+  // In which the model calls tools; none: as its chat template tells.
+  std::optional<ToolFormat> tool_format = {};
 };
 
 // A model and the name by which clients ask for it.

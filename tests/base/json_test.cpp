@@ -51,6 +51,15 @@ TEST(Json, RejectsAKeyThatOccursTwiceInOneObject) {
   EXPECT_EQ(error_of(R"({"a": 1, "b": {"a": 1}})"), "accepted");
 }
 
+TEST(Json, KeepsTheOrderOfMembersWhereItIsAsked) {
+  const auto json = parse_ordered_json(R"({"z": {"b": 1, "a": [{}]}, "c": 2, "a": 3})", "the file");
+  ASSERT_TRUE(json.has_value());
+  EXPECT_EQ(json->dump(), R"({"z":{"b":1,"a":[{}]},"c":2,"a":3})");
+  const auto twice = parse_ordered_json(R"({"z": 1, "c": {"z": 1}, "z": 3})", "the file");
+  ASSERT_FALSE(twice.has_value());
+  EXPECT_NE(twice.error().message.find("\"z\" occurs twice"), std::string::npos);
+}
+
 TEST(Json, KeepsToItsLimits) {
   EXPECT_NE(error_of("[1, 2, 3]", {100, 3}).find("more values"), std::string::npos);
   EXPECT_EQ(error_of("[1, 2, 3]", {100, 4}), "accepted");

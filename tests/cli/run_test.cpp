@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cli/process.h"
@@ -226,6 +228,46 @@ TEST_F(Thinking, IsSeparateInJson) {
   const json result = json::parse(run(command({"--json"})).out);
   EXPECT_FALSE(result.at("reasoning").get<std::string>().empty());
   EXPECT_EQ(result.at("text"), "");
+}
+
+TEST(Run, HoldsAnAnswerToAFormat) {
+  const TemporaryDirectory directory;
+  const auto file = [&](const char* name, const std::string& text) {
+    const std::filesystem::path path = directory.path() / name;
+    std::ofstream(path) << text;
+    return path.string();
+  };
+  const std::string schema = file("schema.json", R"({"enum": ["yes", "no"]})");
+  const std::string grammar = file("grammar.lark", "start: \"<\" start \">\" | \"x\"\n");
+  const std::string word = answer({"--json-schema", schema, "Hello"});
+  EXPECT_TRUE(word == "\"yes\"\n" || word == "\"no\"\n") << word;
+  EXPECT_EQ(answer({"--regex", "q{7}", "Hello"}), "qqqqqqq\n");
+  const std::string brackets = answer({"--grammar", grammar, "--temperature", "1", "Hello"});
+  EXPECT_TRUE(brackets.contains('x') || brackets.starts_with("<<<<")) << brackets;
+  // Guesses may not break it.
+  EXPECT_EQ(answer({"--regex", "q{7}", "--speculate", "lookup", "qqqqqqqq"}), "qqqqqqq\n");
+  const auto refused = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {"run", "-m", endless_model()});
+    more.emplace_back("Hello");
+    return run(more);
+  };
+  EXPECT_NE(refused({"--regex", "a("}).err.find("regular expression"), std::string::npos);
+  EXPECT_NE(refused({"--json-schema", "/nowhere.json"}).err.find("/nowhere.json"),
+            std::string::npos);
+  EXPECT_EQ(refused({"--regex", "a", "--json-schema", schema}).code, 2);
+}
+
+TEST(Run, TakesAChatTemplateInPlaceOfTheModels) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path path = directory.path() / "template.jinja";
+  std::ofstream(path) << "{% for m in messages %}{{ m.content | upper }}{% endfor %}";
+  EXPECT_NE(answer({"--seed", "1", "--chat-template", path.string(), "Hello"}),
+            answer({"--seed", "1", "Hello"}));
+  std::ofstream(path) << "{% for %}";
+  const Finished broken =
+      run({"run", "-m", endless_model(), "--chat-template", path.string(), "Hello"});
+  EXPECT_EQ(broken.code, 1);
+  EXPECT_NE(broken.err.find("template"), std::string::npos) << broken.err;
 }
 
 }  // namespace

@@ -13,14 +13,17 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kVocabulary = 96;
 
-// Byte-level BPE without merges: a token for each character of ordinary text.
+// Byte-level BPE without merges: a token for each character of ordinary text but for the last of
+// them; the braces of JSON stand in two places of less use.
 Json tokenizer_json() {
   Json vocabulary = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}, {"<think>", 3}, {"</think>", 4}};
   // Byte-level spelling of a blank and of a line's end.
   vocabulary["\xC4\xA0"] = 5;
   vocabulary["\xC4\x8A"] = 6;
   int next = 7;
-  for (char c = '!'; c <= '~' && next < kVocabulary; ++c) vocabulary[std::string(1, c)] = next++;
+  for (char c = '!'; c <= '~' && next < kVocabulary; ++c) {
+    vocabulary[std::string(1, c == '#' ? '{' : c == '$' ? '}' : c)] = next++;
+  }
   Json added = Json::array();
   for (const char* token : {"<unk>", "<s>", "</s>", "<think>", "</think>"}) {
     // As in DeepSeek-R1: the thinking tags are whole tokens, yet part of the text.

@@ -1,10 +1,10 @@
-"""The built binary serves the default model on a free loopback port: one server for nearly all tests."""
+"""Servers for all tests: the built binary with the default model, on free loopback ports."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
-from contextlib import contextmanager
 from pathlib import Path
 
 import openai
@@ -14,7 +14,18 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("FATHOM_BINARY", ROOT / "build" / "fathom"))
 
 
-@contextmanager
+# SmolLM2's own template knows no tools. This one shows them as Hermes models have them.
+TOOL_TEMPLATE = """{% if tools %}<|im_start|>system
+Call functions by <tool_call>. Functions: {{ tools | tojson }}<|im_end|>
+{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}
+{{ m.content or '' }}{% for call in m.tool_calls or [] %}<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>{% endfor %}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+
+
+@contextlib.contextmanager
 def serve(folder, *options):
     process = subprocess.Popen(
         [BINARY, "serve", "--port", "0", "--name", "small", "--log", "none", "--database",
@@ -39,11 +50,25 @@ def serve(folder, *options):
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory):
-    with serve(tmp_path_factory.mktemp("serve")) as url:
-        yield url
+    with serve(tmp_path_factory.mktemp("serve")) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def tool_address(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tools")
+    (folder / "tools.jinja").write_text(TOOL_TEMPLATE)
+    with serve(folder, "--chat-template", folder / "tools.jinja") as served:
+        yield served
 
 
 @pytest.fixture
 def client(address):
     with openai.OpenAI(base_url=address + "/v1", api_key="none", max_retries=0) as made:
+        yield made
+
+
+@pytest.fixture
+def tool_client(tool_address):
+    with openai.OpenAI(base_url=tool_address + "/v1", api_key="none", max_retries=0) as made:
         yield made

@@ -2,11 +2,14 @@
 
 import asyncio
 import base64
+import json
 import math
+import re
 import struct
 import urllib.request
 
 import openai
+import pydantic
 import pytest
 
 MESSAGES = [{"role": "system", "content": "You answer in one short sentence."},
@@ -127,6 +130,104 @@ def test_responses(client):
     with client.responses.stream(model="small", input="Hello", max_output_tokens=5) as helper:
         for _ in helper:
             pass
+
+
+class Verdict(pydantic.BaseModel):
+    country: str = pydantic.Field(max_length=40)
+    is_capital: bool
+    letters: list[str] = pydantic.Field(max_length=3)
+
+
+def test_structured_output(client):
+    question = [{"role": "user", "content": "Is Paris a capital, and of which country? Use JSON."}]
+    answer = client.chat.completions.parse(model="small", messages=question, temperature=0,
+                                           max_tokens=400, response_format=Verdict)
+    assert answer.choices[0].finish_reason == "stop"
+    assert isinstance(answer.choices[0].message.parsed, Verdict)
+    with client.chat.completions.stream(model="small", messages=question, temperature=0,
+                                        max_tokens=400, response_format=Verdict) as stream:
+        for _ in stream:
+            pass
+        final = stream.get_final_completion()
+    assert final.choices[0].message.parsed == answer.choices[0].message.parsed
+    response = client.responses.parse(model="small", input=question, temperature=0,
+                                      max_output_tokens=400, text_format=Verdict)
+    assert response.output_parsed == answer.choices[0].message.parsed
+    with pytest.raises(openai.BadRequestError) as error:
+        client.chat.completions.create(
+            model="small", messages=question,
+            response_format={"type": "json_schema",
+                             "json_schema": {"name": "bad", "schema": {"type": "elephant"}}})
+    assert error.value.param == "response_format"
+
+
+def test_json_objects_and_expressions(client):
+    question = [{"role": "user", "content": "Describe a cat. Use JSON."}]
+    answer = client.chat.completions.create(model="small", messages=question, temperature=1,
+                                            seed=1, max_tokens=60,
+                                            response_format={"type": "json_object"})
+    assert answer.choices[0].message.content.startswith("{")
+    if answer.choices[0].finish_reason == "stop":
+        assert isinstance(json.loads(answer.choices[0].message.content), dict)
+    answer = client.chat.completions.create(
+        model="small", messages=question, max_tokens=40,
+        extra_body={"response_format": {"type": "regex", "regex": "(black|white) [0-9]{2}"}})
+    assert re.fullmatch("(black|white) [0-9]{2}", answer.choices[0].message.content)
+
+
+WEATHER = {"name": "get_weather", "description": "The weather in a city",
+           "parameters": {"type": "object", "additionalProperties": False,
+                          "properties": {"city": {"type": "string", "maxLength": 20},
+                                         "unit": {"enum": ["celsius", "fahrenheit"]}},
+                          "required": ["city", "unit"]}}
+ASK = [{"role": "user", "content": "What is the weather in Paris?"}]
+
+
+def test_tools(tool_client):
+    options = dict(model="small", messages=ASK, temperature=0, max_tokens=300,
+                   tools=[{"type": "function", "function": WEATHER}], tool_choice="required",
+                   parallel_tool_calls=False)
+    answer = tool_client.chat.completions.create(**options)
+    assert answer.choices[0].finish_reason == "tool_calls"
+    [call] = answer.choices[0].message.tool_calls
+    assert call.function.name == "get_weather"
+    arguments = json.loads(call.function.arguments)
+    assert set(arguments) == {"city", "unit"} and arguments["unit"] in ("celsius", "fahrenheit")
+
+    with tool_client.chat.completions.stream(**options) as stream:
+        names = [event.name for event in stream if event.type == "tool_calls.function.arguments.done"]
+        final = stream.get_final_completion()
+    assert names == ["get_weather"]
+    assert final.choices[0].message.tool_calls[0].function.arguments == call.function.arguments
+
+    # The tool's answer, as a client sends it.
+    turns = ASK + [answer.choices[0].message,
+                   {"role": "tool", "tool_call_id": call.id, "content": "Rain, 11 degrees."}]
+    follow_up = tool_client.chat.completions.create(model="small", messages=turns, max_tokens=20,
+                                                    tools=options["tools"], tool_choice="none")
+    assert follow_up.choices[0].message.tool_calls is None
+    assert follow_up.usage.prompt_tokens > answer.usage.prompt_tokens - 300
+
+
+def test_tools_of_responses(tool_client):
+    tools = [{"type": "function", "strict": True, **WEATHER}]
+    options = dict(model="small", temperature=0, max_output_tokens=300, tools=tools)
+    answer = tool_client.responses.create(input=ASK, parallel_tool_calls=False,
+                                          tool_choice={"type": "function", "name": "get_weather"},
+                                          **options)
+    [call] = answer.output
+    assert call.type == "function_call" and call.name == "get_weather"
+    assert set(json.loads(call.arguments)) == {"city", "unit"}
+    with tool_client.responses.stream(input=ASK, tool_choice="required", parallel_tool_calls=False,
+                                      **options) as stream:
+        deltas = "".join(event.delta for event in stream
+                         if event.type == "response.function_call_arguments.delta")
+        final = stream.get_final_response()
+    assert final.output[0].arguments == deltas
+    follow_up = tool_client.responses.create(
+        input=ASK + [call.to_dict(), {"type": "function_call_output", "call_id": call.call_id,
+                                      "output": "Rain, 11 degrees."}], tool_choice="none", **options)
+    assert follow_up.output[0].type == "message"
 
 
 def test_errors_have_openais_shape(client):

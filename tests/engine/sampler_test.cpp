@@ -367,5 +367,50 @@ TEST(Sampler, RejectsBiasesThatAreNoNumbers) {
   }
 }
 
+TEST(Sampler, DrawsOnlyWhatIsAllowed) {
+  // 70 tokens: the mask ends within a word. Tokens 3, 40 and 69 are allowed, none of the best.
+  std::vector<float> logits(70);
+  for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>(i % 7);
+  const std::vector<uint32_t> allowed = {1U << 3, 1U << (40 - 32), 1U << (69 - 64)};
+  std::map<int32_t, int> drawn;
+  for (const float temperature : {0.0F, 1.0F}) {
+    for (const int32_t top_k : {0, 2, 40}) {
+      SamplingOptions options = neutral();
+      options.temperature = temperature;
+      options.top_k = top_k;
+      options.top_p = 0.99F;
+      Sampler sampler(options, {});
+      for (int i = 0; i < 100; ++i) ++drawn[sampler.sample(logits, allowed)];
+    }
+  }
+  EXPECT_EQ(drawn.size(), 3U);
+  EXPECT_EQ(drawn[3] + drawn[40] + drawn[69], 600);
+  // Of those allowed, each is as likely as its logit says: 3, 5 and 6.
+  EXPECT_LT(drawn[3], drawn[40]);
+  EXPECT_LT(drawn[40], drawn[69]);
+}
+
+TEST(Sampler, DrawsAnAllowedTokenAlsoWhereNoneIsPossible) {
+  const std::vector<float> logits = {1.0F, -kInfinity, -kInfinity, 2.0F};
+  const std::vector<uint32_t> allowed = {0b0110};
+  for (const float temperature : {0.0F, 1.0F}) {
+    SamplingOptions options = neutral();
+    options.temperature = temperature;
+    EXPECT_EQ(Sampler(options, {}).sample(logits, allowed), 1);
+  }
+}
+
+TEST(Sampler, PenalizesAmongWhatIsAllowed) {
+  SamplingOptions options = neutral();
+  options.temperature = 0;
+  options.presence_penalty = 2;
+  Sampler sampler(options, {});
+  const std::vector<float> logits = {9.0F, 3.0F, 2.0F, 1.5F};
+  const std::vector<uint32_t> allowed = {0b1110};
+  EXPECT_EQ(sampler.sample(logits, allowed), 1);
+  EXPECT_EQ(sampler.sample(logits, allowed), 2);
+  EXPECT_EQ(sampler.sample(logits, allowed), 3);
+}
+
 }  // namespace
 }  // namespace fathom

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 namespace fathom::serve {
 namespace {
@@ -135,10 +136,26 @@ TEST(ChatRequest, NamesTheFieldThatIsWrong) {
       {R"(,"stream":true,"stream_options":[])", "stream_options"},
       {R"(,"user":5)", "user"},
       {R"(,"model":5)", "model"},
-      {R"(,"tools":[{"type":"function"}])", "tools"},
+      {R"(,"tools":5)", "tools"},
+      {R"(,"tools":[{"type":"function"}])", "tools[0]"},
+      {R"(,"tools":[{"type":"web_search"}])", "tools[0].type"},
+      {R"(,"tools":[{"type":"function","function":{"name":"a b"}}])", "tools[0].function.name"},
+      {R"(,"tools":[{"type":"function","function":{"name":"a","parameters":[]}}])",
+       "tools[0].function.parameters"},
+      {R"(,"tools":[{"type":"function","function":{"name":"a","color":1}}])",
+       "tools[0].function.color"},
+      {R"(,"tools":[{"type":"function","function":{"name":"a"}},
+                    {"type":"function","function":{"name":"a"}}])",
+       "tools[1]"},
       {R"(,"tool_choice":"required")", "tool_choice"},
+      {R"(,"tool_choice":"always")", "tool_choice"},
+      {R"(,"tool_choice":{"type":"function","function":{"name":"a"}})", "tool_choice"},
+      {R"(,"parallel_tool_calls":1)", "parallel_tool_calls"},
       {R"(,"functions":[{}])", "functions"},
-      {R"(,"response_format":{"type":"json_object"})", "response_format"},
+      {R"(,"response_format":{"type":"xml"})", "response_format.type"},
+      {R"(,"response_format":{"type":"json_object"},
+          "tools":[{"type":"function","function":{"name":"a"}}])",
+       "response_format"},
       {R"(,"modalities":["audio"])", "modalities"},
       {R"(,"audio":{})", "audio"},
       {R"(,"store":true)", "store"},
@@ -163,7 +180,7 @@ TEST(ChatRequest, NamesTheMessageThatIsWrong) {
        {R"({"messages":[{}]})", "messages[0].role"},
        {R"({"messages":[{"role":5,"content":"a"}]})", "messages[0].role"},
        {R"({"messages":[{"role":"king","content":"a"}]})", "messages[0].role"},
-       {R"({"messages":[{"role":"tool","content":"a","tool_call_id":"x"}]})", "messages[0].role"},
+       {R"({"messages":[{"role":"tool","tool_call_id":"x"}]})", "messages[0].content"},
        {R"({"messages":[{"role":"user"}]})", "messages[0].content"},
        {R"({"messages":[{"role":"user","content":null}]})", "messages[0].content"},
        {R"({"messages":[{"role":"user","content":5}]})", "messages[0].content"},
@@ -175,7 +192,9 @@ TEST(ChatRequest, NamesTheMessageThatIsWrong) {
         "messages[1].content[0]"},
        {R"({"messages":[{"role":"user","content":"a","name":"b"}]})", "messages[0].name"},
        {R"({"messages":[{"role":"assistant","content":"a","tool_calls":[{}]}]})",
-        "messages[0].tool_calls"}});
+        "messages[0].tool_calls[0]"},
+       {R"({"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"a","arguments":{}}}]}]})",
+        "messages[0].tool_calls[0].function.arguments"}});
 }
 
 TEST(CompletionRequest, ReadsEveryKindOfPrompt) {
@@ -236,10 +255,12 @@ TEST(ResponsesRequest, ReadsTextsAndMessages) {
       {{R"({})", "input"},
        {R"({"input":[]})", "input"},
        {R"({"input":[{"role":"user","content":[{"type":"input_image"}]}]})", "input[0].content[0]"},
-       {R"({"input":[{"type":"function_call"}]})", "input[0].type"},
+       {R"({"input":[{"type":"function_call"}]})", "input[0].name"},
+       {R"({"input":[{"type":"function_call_output","call_id":"a"}]})", "input[0]"},
+       {R"({"input":[{"type":"computer_call"}]})", "input[0]"},
        {R"({"input":"a","previous_response_id":"x"})", "previous_response_id"},
-       {R"({"input":"a","tools":[{"type":"web_search"}]})", "tools"},
-       {R"({"input":"a","text":{"format":{"type":"json_object"}}})", "text"},
+       {R"({"input":"a","tools":[{"type":"web_search"}]})", "tools[0].type"},
+       {R"({"input":"a","text":{"format":{"type":"json_schema"}}})", "text.format.name"},
        {R"({"input":"a","background":true})", "background"}});
 }
 
@@ -258,6 +279,77 @@ TEST(OtherRequests, NameTheFieldThatIsWrong) {
                                             {R"({"tokens":"a"})", "tokens"},
                                             {R"({"tokens":[1,-2]})", "tokens"},
                                             {R"({"tokens":[],"x":1})", "x"}});
+}
+
+TEST(ChatRequest, ReadsToolsAndTheCallsOfEarlierTurns) {
+  const auto request = parse_chat_request(R"({
+    "messages": [
+      {"role": "user", "content": "a"},
+      {"role": "assistant", "content": null, "tool_calls": [
+        {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"z\": 1, \"a\": 2}"}}]},
+      {"role": "tool", "tool_call_id": "c1", "content": "b"}],
+    "tools": [
+      {"type": "function", "function": {"name": "f", "strict": true, "description": "d",
+        "parameters": {"type": "object", "properties": {"z": {}, "a": {}}}}},
+      {"type": "function", "function": {"name": "g"}}],
+    "tool_choice": {"type": "function", "function": {"name": "g"}}, "parallel_tool_calls": false})");
+  ASSERT_TRUE(request) << request.error().message;
+  const auto calls = nlohmann::json::parse(request->messages[1].tool_calls);
+  EXPECT_EQ(calls[0]["function"]["arguments"], "{\"z\": 1, \"a\": 2}");
+  EXPECT_EQ(request->messages[2].tool_call_id, "c1");
+  const ToolRequest& tools = request->tools;
+  EXPECT_TRUE(tools.active());
+  EXPECT_EQ(tools.choice, ToolRequest::Choice::kRequired);
+  EXPECT_EQ(tools.names(), (std::vector<std::string>{"f", "g"}));
+  ASSERT_EQ(tools.callable().size(), 1U);
+  EXPECT_EQ(tools.callable()[0].name, "g");
+  EXPECT_FALSE(tools.parallel);
+  // Keys stay in the client's order: models see them, and answers follow them.
+  EXPECT_EQ(tools.tools[0].parameters, R"({"type":"object","properties":{"z":{},"a":{}}})");
+  EXPECT_EQ(tools.json,
+            R"([{"type":"function","function":{"name":"f","description":"d","parameters":)"
+            R"({"type":"object","properties":{"z":{},"a":{}}}}},)"
+            R"({"type":"function","function":{"name":"g"}}])");
+}
+
+TEST(ChatRequest, ReadsFormats) {
+  using Kind = AnswerFormat::Kind;
+  const auto format_of = [](const std::string& format) {
+    const auto request = parse_chat_request(chat(",\"response_format\":" + format));
+    EXPECT_TRUE(request) << request.error().message;
+    return request->generation.options({}).format;
+  };
+  EXPECT_FALSE(format_of(R"({"type":"text"})").has_value());
+  EXPECT_EQ(format_of(R"({"type":"json_object"})")->kind, Kind::kJsonObject);
+  const auto schema = format_of(
+      R"({"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","a":1}}})");
+  EXPECT_EQ(schema->kind, Kind::kJsonSchema);
+  EXPECT_EQ(schema->text, R"({"type":"object","a":1})");
+  EXPECT_EQ(format_of(R"({"type":"regex","regex":"a+"})")->text, "a+");
+  EXPECT_EQ(format_of(R"({"type":"grammar","grammar":"start: x"})")->kind, Kind::kGrammar);
+}
+
+TEST(ResponsesRequest, ReadsCallsAndTheirOutputsAsMessages) {
+  const auto request = parse_responses_request(R"({"input": [
+    {"role": "user", "content": "a"},
+    {"type": "reasoning", "id": "rs_1", "summary": [], "status": "completed",
+     "content": [{"type": "reasoning_text", "text": "t"}]},
+    {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}"},
+    {"type": "function_call", "call_id": "c2", "name": "g", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "c1", "output": "b"},
+    {"type": "function_call_output", "call_id": "c2",
+     "output": [{"type": "input_text", "text": "c"}]}]})");
+  ASSERT_TRUE(request) << request.error().message;
+  ASSERT_EQ(request->messages.size(), 4U);
+  const Message& turn = request->messages[1];
+  EXPECT_EQ(turn.role, "assistant");
+  EXPECT_EQ(turn.reasoning_content, "t");
+  const auto calls = nlohmann::json::parse(turn.tool_calls);
+  ASSERT_EQ(calls.size(), 2U);
+  EXPECT_EQ(calls[1]["function"]["name"], "g");
+  EXPECT_EQ(request->messages[3].role, "tool");
+  EXPECT_EQ(request->messages[3].content, "c");
+  EXPECT_EQ(request->messages[3].tool_call_id, "c2");
 }
 
 }  // namespace

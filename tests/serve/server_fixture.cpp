@@ -22,6 +22,7 @@ const std::string& thinking_model() {
 Model load(const ServerOptions& options) {
   LoadOptions load;
   load.threads = 1;
+  load.chat_template = options.chat_template;
   const std::string& path = options.thinks    ? thinking_model()
                             : options.endless ? endless_model()
                                               : talking_model();

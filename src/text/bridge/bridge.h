@@ -1,12 +1,13 @@
-/* The C ABI of the Rust crate in this folder: the `tokenizers` and `minijinja` crates, as src/text
- * uses them. Written by hand beside src/lib.rs; the two must agree.
+/* The C ABI of the Rust crate in this folder: the `tokenizers`, `minijinja` and `llguidance`
+ * crates, as src/text uses them. Written by hand beside src/lib.rs; the two must agree.
  *
  * Memory: a FathomSlice is borrowed for the length of a call and need not end in a zero. What a
  * call hands out in a FathomText or FathomIds belongs to the caller, who gives it back with the
  * matching free. Handles are freed by their own free; all frees accept what is null.
  * Errors: a call that can fail has `error` as its last parameter. It returns null or false and
  * sets *error (which the caller frees), or succeeds and leaves *error alone. No panic and no C++
- * exception crosses. Threads: handles are immutable; calls on one may run in parallel. */
+ * exception crosses. Threads: handles are immutable, but for matchers; calls on one may run in
+ * parallel. A matcher belongs to one thread at a time. */
 #ifndef FATHOM_TEXT_BRIDGE_H
 #define FATHOM_TEXT_BRIDGE_H
 
@@ -68,6 +69,16 @@ typedef struct FathomTokenTable {
 
 typedef struct FathomTokenizer FathomTokenizer;
 typedef struct FathomTemplate FathomTemplate;
+typedef struct FathomConstraints FathomConstraints;
+typedef struct FathomMatcher FathomMatcher;
+
+/* What a constraint's source is. */
+typedef enum FathomConstraintKind {
+  FATHOM_JSON_OBJECT = 0, /* any object; there is no source */
+  FATHOM_JSON_SCHEMA = 1,
+  FATHOM_REGEX = 2,
+  FATHOM_GRAMMAR = 3, /* in llguidance's variant of Lark */
+} FathomConstraintKind;
 
 /* config: tokenizer_config.json, or empty. */
 FathomTokenizer* fathom_tokenizer_from_json(FathomSlice tokenizer, FathomSlice config,
@@ -94,6 +105,28 @@ bool fathom_template_render(const FathomTemplate* chat_template, FathomSlice mes
                             FathomSlice tools, bool add_generation_prompt, FathomSlice bos,
                             FathomSlice eos, FathomSlice extra, const FathomTokenizer* tokenizer,
                             FathomText* text, FathomText* error);
+
+/* The tokens of a vocabulary as a trie, for matchers. vocab_size: the model's, at least the
+ * tokenizer's. ends: the tokens any of which ends a text. */
+FathomConstraints* fathom_constraints_make(const FathomTokenizer* tokenizer, size_t vocab_size,
+                                           const int32_t* ends, size_t end_count,
+                                           FathomText* error);
+void fathom_constraints_free(FathomConstraints* constraints);
+
+/* kind: a FathomConstraintKind. A matcher outlives its FathomConstraints. */
+FathomMatcher* fathom_matcher_make(const FathomConstraints* constraints, uint32_t kind,
+                                   FathomSlice source, FathomText* error);
+/* At the same place in its text. */
+FathomMatcher* fathom_matcher_clone(const FathomMatcher* matcher);
+void fathom_matcher_free(FathomMatcher* matcher);
+
+/* Bit i % 32 of words[i / 32]: token i may come next. */
+bool fathom_matcher_mask(FathomMatcher* matcher, uint32_t* words, size_t word_count,
+                         FathomText* error);
+/* Fails if the token may not come next. Sets *stopped: nothing may follow but the end. */
+bool fathom_matcher_accept(FathomMatcher* matcher, int32_t token, bool* stopped, FathomText* error);
+bool fathom_matcher_accept_text(const FathomConstraints* constraints, FathomMatcher* matcher,
+                                FathomSlice text, bool* stopped, FathomText* error);
 
 void fathom_text_free(FathomText text);
 void fathom_ids_free(FathomIds ids);

@@ -1,7 +1,9 @@
-//! The C ABI between Fathom and the Rust crates that own text: tokenizers and chat templates.
+//! The C ABI between Fathom and the Rust crates that own text: tokenizers, chat templates and
+//! constraints.
 //! `bridge.h` beside this crate declares the same functions and says who owns what.
 
 mod chat_template;
+mod constraint;
 mod ffi;
 mod gguf;
 mod pre_tokenizers;
@@ -10,8 +12,10 @@ mod spelling;
 mod tokenizer;
 
 use chat_template::{ChatTemplate, Input};
+use constraint::Kind;
 use ffi::{guard, report, Ids, Slice, Text};
 use gguf::Vocabulary;
+use llguidance::Matcher;
 use tokenizer::{Table, TextTokenizer};
 
 /// # Safety
@@ -151,4 +155,115 @@ pub unsafe extern "C" fn fathom_text_free(text: Text) {
 #[no_mangle]
 pub unsafe extern "C" fn fathom_ids_free(ids: Ids) {
     ids.free();
+}
+
+/// # Safety
+/// `tokenizer` must be alive, `ends` readable for `end_count` ids, and `error` writable.
+#[no_mangle]
+pub unsafe extern "C" fn fathom_constraints_make(
+    tokenizer: *const TextTokenizer,
+    vocab_size: usize,
+    ends: *const u32,
+    end_count: usize,
+    error: *mut Text,
+) -> *mut constraint::Vocabulary {
+    let ends = ffi::slice(ends, end_count);
+    let made = guard(|| constraint::Vocabulary::new(&*tokenizer, vocab_size, ends));
+    report(made, error).map_or(std::ptr::null_mut(), |made| Box::into_raw(Box::new(made)))
+}
+
+/// # Safety
+/// `vocabulary` must come from this crate and not be used again.
+#[no_mangle]
+pub unsafe extern "C" fn fathom_constraints_free(vocabulary: *mut constraint::Vocabulary) {
+    if !vocabulary.is_null() {
+        drop(Box::from_raw(vocabulary));
+    }
+}
+
+/// # Safety
+/// `vocabulary` must be alive, `source` readable and `error` writable.
+#[no_mangle]
+pub unsafe extern "C" fn fathom_matcher_make(
+    vocabulary: *const constraint::Vocabulary,
+    kind: u32,
+    source: Slice,
+    error: *mut Text,
+) -> *mut Matcher {
+    let made = guard(|| (*vocabulary).compile(Kind::from_number(kind)?, source.utf8()?));
+    report(made, error).map_or(std::ptr::null_mut(), |made| Box::into_raw(Box::new(made)))
+}
+
+/// # Safety
+/// `matcher` must be alive, and nobody use it meanwhile.
+#[no_mangle]
+pub unsafe extern "C" fn fathom_matcher_clone(matcher: *const Matcher) -> *mut Matcher {
+    Box::into_raw(Box::new((*matcher).clone()))
+}
+
+/// # Safety
+/// `matcher` must come from this crate and not be used again.
+#[no_mangle]
+pub unsafe extern "C" fn fathom_matcher_free(matcher: *mut Matcher) {
+    if !matcher.is_null() {
+        drop(Box::from_raw(matcher));
+    }
+}
+
+/// # Safety
+/// `matcher` must be alive, `words` and `error` writable.
+#[no_mangle]
+pub unsafe extern "C" fn fathom_matcher_mask(
+    matcher: *mut Matcher,
+    words: *mut u32,
+    word_count: usize,
+    error: *mut Text,
+) -> bool {
+    let words = std::slice::from_raw_parts_mut(words, word_count);
+    report(guard(|| constraint::mask(&mut *matcher, words)), error).is_some()
+}
+
+/// # Safety
+/// `matcher` must be alive, `stopped` and `error` writable.
+#[no_mangle]
+pub unsafe extern "C" fn fathom_matcher_accept(
+    matcher: *mut Matcher,
+    token: i32,
+    stopped: *mut bool,
+    error: *mut Text,
+) -> bool {
+    let accepted = guard(|| {
+        let token = u32::try_from(token).map_err(|_| format!("{token} is no token"))?;
+        constraint::accept(&mut *matcher, &[token])
+    });
+    finish_step(matcher, accepted, stopped, error)
+}
+
+/// # Safety
+/// As for `fathom_matcher_accept`; `vocabulary` must be alive and `text` readable.
+#[no_mangle]
+pub unsafe extern "C" fn fathom_matcher_accept_text(
+    vocabulary: *const constraint::Vocabulary,
+    matcher: *mut Matcher,
+    text: Slice,
+    stopped: *mut bool,
+    error: *mut Text,
+) -> bool {
+    let accepted = guard(|| constraint::accept(&mut *matcher, &(*vocabulary).spell(text.bytes())));
+    finish_step(matcher, accepted, stopped, error)
+}
+
+unsafe fn finish_step(
+    matcher: *const Matcher,
+    accepted: Result<bool, String>,
+    stopped: *mut bool,
+    error: *mut Text,
+) -> bool {
+    let accepted = accepted.and_then(|accepted| {
+        accepted.then_some(()).ok_or_else(|| "the grammar does not allow it".to_string())
+    });
+    report(accepted, error).is_some_and(|()| {
+        stopped.write((*matcher).is_stopped());
+        true
+    })
 }

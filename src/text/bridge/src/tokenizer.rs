@@ -240,6 +240,12 @@ impl TextTokenizer {
         quoted
     }
 
+    /// What each id adds to a text, and whether it is special.
+    pub fn words(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let bytes = self.offsets.windows(2).map(|range| &self.bytes[range[0]..range[1]]);
+        bytes.zip(self.special.iter().map(|&special| special != 0))
+    }
+
     pub fn piece(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
     }
