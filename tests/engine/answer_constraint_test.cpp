@@ -72,7 +72,7 @@ TEST(AnswerConstraint, BeginsBehindThoughtsThatTheTemplateOpened) {
     const Tokenizer& tokenizer = words(tag_tokens);
     const auto regex = compile(tokenizer, "yes|no");
     AnswerConstraint constraint(tokenizer, *regex, Reasoning::kHasBegun);
-    EXPECT_TRUE(say(constraint, tokenizer, "Is it? </thin king </ I say no.\n</think>\n\n"));
+    EXPECT_TRUE(say(constraint, tokenizer, "Is it? </thin king </ I say no.\n</think>"));
     EXPECT_FALSE(constraint.complete());
     EXPECT_FALSE(say(constraint, tokenizer, "maybe"));
     EXPECT_TRUE(say(constraint, tokenizer, "no"));
@@ -94,16 +94,16 @@ TEST(AnswerConstraint, LetsAModelThatThinksBeginWithThoughts) {
 }
 
 TEST(AnswerConstraint, CountsWhatFollowsTheClosingTagInItsToken) {
-  // ">{" is one token of this vocabulary.
-  ASSERT_EQ(tokens_of(words(), ">{").size(), 1U);
-  const auto braces = compile(words(), R"(\{\})");
-  AnswerConstraint constraint(words(), *braces, Reasoning::kHasBegun);
-  EXPECT_TRUE(say(constraint, words(), "So </think>{"));
-  EXPECT_TRUE(say(constraint, words(), "}"));
+  // "><" is one token of this vocabulary.
+  ASSERT_EQ(tokens_of(words(), "><").size(), 1U);
+  const auto brackets = compile(words(), "<>");
+  AnswerConstraint constraint(words(), *brackets, Reasoning::kHasBegun);
+  EXPECT_TRUE(say(constraint, words(), "So </think><"));
+  EXPECT_TRUE(say(constraint, words(), ">"));
   EXPECT_TRUE(constraint.complete());
   const auto words_only = compile(words(), "[a-z]+");
   AnswerConstraint other(words(), *words_only, Reasoning::kHasBegun);
-  EXPECT_FALSE(say(other, words(), "So </think>{"));
+  EXPECT_FALSE(say(other, words(), "So </think><"));
 }
 
 }  // namespace
