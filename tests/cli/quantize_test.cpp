@@ -1,0 +1,78 @@
+// fathom quantize, from its flags to a model that answers.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "cli/process.h"
+#include "cli/tiny_model.h"
+
+namespace fathom::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(QuantizeCommand, MakesADirectoryThatRuns) {
+  const TemporaryDirectory folder;
+  const std::string out = folder.path() / "small";
+  const std::string text = folder.path() / "text.txt";
+  std::ofstream file(text);
+  for (int i = 0; i < 300; ++i) file << "word " << i << " and more. ";
+  file.close();
+  const Finished made =
+      run({"quantize", "-m", talking_model(), "-o", out, "--method", "awq", "--group", "32",
+           "--keep", "down_proj", "--calibration", text, "--calibration-window", "32", "--json"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  const auto report = nlohmann::json::parse(made.out);
+  EXPECT_EQ(report["method"], "awq");
+  EXPECT_GT(report["quantized_matrices"], 0);
+  EXPECT_LT(report["bits_per_weight"], 16);
+  EXPECT_GE(report["calibration_tokens"], 32);
+  const Finished answer = run({"run", "-m", out, "--max-tokens", "5", "hello"});
+  EXPECT_EQ(answer.code, 0) << answer.err;
+}
+
+TEST(QuantizeCommand, ExplainsFlagsThatDoNotGoTogether) {
+  const TemporaryDirectory folder;
+  const std::string out = folder.path() / "small";
+  const auto refuse = [&](std::vector<std::string> flags, const std::string& part) {
+    std::vector<std::string> arguments = {"quantize", "-m", talking_model(), "-o", out};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Finished result = run(arguments);
+    EXPECT_EQ(result.code, 2) << part;
+    EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
+    EXPECT_FALSE(fs::exists(out));
+  };
+  refuse({"--method", "none"}, "--type");
+  refuse({"--type", "f16"}, "--type");
+  refuse({"--method", "magic"}, "magic");
+  refuse({"--method", "none", "--type", "q4_0"}, "plain type");
+  refuse({"--embedding", "q3_k"}, "--embedding is Q3_K");
+  refuse({"--calibration", "text.txt"}, "rtn uses no text");
+  refuse({"--method", "awq", "--calibration-window", "1"}, "--calibration-window is 1");
+  refuse({"--bits", "3", "--group", "32"}, "3 bits");
+}
+
+TEST(QuantizeCommand, RefusesACalibrationTextThatIsMissingEmptyOrNotUtf8) {
+  const TemporaryDirectory folder;
+  const std::string out = folder.path() / "small";
+  const std::string text = folder.path() / "text.txt";
+  const auto refuse = [&](const std::string& part) {
+    const Finished result = run({"quantize", "-m", talking_model(), "-o", out, "--method", "gptq",
+                                 "--group", "32", "--calibration", text});
+    EXPECT_EQ(result.code, 1);
+    EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
+    EXPECT_FALSE(fs::exists(out));
+  };
+  refuse("Cannot read");
+  std::ofstream(text) << " \n";
+  refuse("is empty");
+  std::ofstream(text) << "caf\xe9 in Latin-1";
+  refuse("UTF-8");
+  std::ofstream(text) << "too short";
+  refuse("fewer than one window");
+}
+
+}  // namespace
+}  // namespace fathom::test
