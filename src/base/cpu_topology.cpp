@@ -31,8 +31,9 @@ std::string first_line(const fs::path& path) {
 
 std::optional<int> parse_id(std::string_view text) {
   int id = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, id);
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  const auto [rest, error] = std::from_chars(begin, end, id);
   if (error != std::errc() || rest != end || id < 0 || id > kLargestId) return std::nullopt;
   return id;
 }
@@ -101,6 +102,7 @@ std::optional<std::vector<int>> parse_cpu_list(std::string_view text) {
 
 std::vector<int> CpuTopology::nodes() const {
   std::vector<int> nodes;
+  nodes.reserve(cpus.size());
   for (const Cpu& cpu : cpus) nodes.push_back(cpu.node);
   std::ranges::sort(nodes);
   nodes.erase(std::ranges::unique(nodes).begin(), nodes.end());

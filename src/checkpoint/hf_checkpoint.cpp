@@ -61,7 +61,7 @@ class HfCheckpoint : public Checkpoint {
     files_ = std::move(weights.files);
     if (quantization.storage != HfStorage::kPlain && quantization.storage != HfStorage::kFp8) {
       FATHOM_TRY(UnpackedTensors unpacked,
-                 unpack_hf_tensors(std::move(weights.tensors), quantization, source));
+                 unpack_hf_tensors(weights.tensors, quantization, source));
       weights.tensors = std::move(unpacked.tensors);
       unpacked_ = std::move(unpacked.owned);
     }

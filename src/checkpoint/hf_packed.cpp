@@ -315,7 +315,7 @@ bool is_packed_part(std::string_view last, HfStorage storage) {
 
 }  // namespace
 
-Result<UnpackedTensors> unpack_hf_tensors(std::vector<Tensor> tensors,
+Result<UnpackedTensors> unpack_hf_tensors(const std::vector<Tensor>& tensors,
                                           const HfQuantization& quantization,
                                           const std::string& source) {
   UnpackedTensors result;

@@ -27,7 +27,7 @@ struct UnpackedTensors {
 };
 
 // Reads all packed weights: opening such a checkpoint takes as long as copying it.
-Result<UnpackedTensors> unpack_hf_tensors(std::vector<Tensor> tensors,
+Result<UnpackedTensors> unpack_hf_tensors(const std::vector<Tensor>& tensors,
                                           const HfQuantization& quantization,
                                           const std::string& source);
 

@@ -25,6 +25,7 @@ Result<SafetensorsOutput> SafetensorsOutput::create(const std::filesystem::path&
     offsets.push_back(end);
     end += byte_size(tensor.dtype, tensor.shape.elements());
     std::vector<int64_t> shape;
+    shape.reserve(static_cast<size_t>(tensor.shape.rank()));
     for (int i = 0; i < tensor.shape.rank(); ++i) shape.push_back(tensor.shape[i]);
     header[tensor.name] = {{"dtype", safetensors_type(tensor.dtype)},
                            {"shape", shape},

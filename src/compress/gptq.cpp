@@ -84,9 +84,10 @@ Result<GptqRounder> GptqRounder::make(const InputStatistics& statistics, bool ac
   std::vector<int32_t> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), 0);
   if (act_order) {
-    std::ranges::stable_sort(order, [&](int32_t a, int32_t b) {
-      return rounder.importance_[static_cast<size_t>(a)] >
-             rounder.importance_[static_cast<size_t>(b)];
+    std::ranges::sort(order, [&](int32_t a, int32_t b) {
+      const auto x = rounder.importance_[static_cast<size_t>(a)];
+      const auto y = rounder.importance_[static_cast<size_t>(b)];
+      return x != y ? x > y : a < b;
     });
   }
 

@@ -188,6 +188,7 @@ class Quantizer {
   void search(const Observed& entry) {
     if (!can_fold(entry.site)) return;
     std::vector<const InputStatistics*> inputs;
+    inputs.reserve(entry.inputs.size());
     for (const auto& input : entry.inputs) inputs.push_back(input.get());
     search_scales(
         entry.site, inputs, [this](const Tensor& tensor) { return target(tensor); }, positive_,

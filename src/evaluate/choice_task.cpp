@@ -54,6 +54,7 @@ ChoiceOutcome judge(const ChoiceQuestion& question, std::vector<double> loglikel
   };
   outcome.chosen = best(outcome.loglikelihoods);
   std::vector<double> by_length;
+  by_length.reserve(question.choices.size());
   for (size_t i = 0; i < question.choices.size(); ++i) {
     // Without the space that joins it to the context.
     const std::string& choice = question.choices[i];
@@ -113,10 +114,12 @@ double word_match(std::span<const Answered> answered) {
 
 std::vector<Measured> measure(const ChoiceTask& task, std::span<const ChoiceOutcome> outcomes) {
   std::vector<Answered> all;
+  all.reserve(task.questions.size());
   for (size_t i = 0; i < task.questions.size(); ++i) {
     all.emplace_back(&task.questions[i], &outcomes[i]);
   }
   std::vector<Measured> measured;
+  measured.reserve(task.metrics.size());
   for (const Metric& metric : task.metrics) {
     measured.push_back({.name = metric.name, .value = metric.of(all)});
   }

@@ -31,6 +31,7 @@ Comparison compare(std::span<const char> a, std::span<const char> b) {
   Comparison result{.questions = std::ssize(a)};
   if (a.empty()) return result;
   std::vector<int> differences;
+  differences.reserve(a.size());
   double right_a = 0;
   double right_b = 0;
   for (size_t i = 0; i < a.size(); ++i) {
@@ -50,6 +51,7 @@ Comparison compare(std::span<const char> a, std::span<const char> b) {
   std::mt19937_64 random(1);  // the same interval for the same answers
   std::uniform_int_distribution<size_t> draw(0, differences.size() - 1);
   std::vector<double> samples;
+  samples.reserve(kResamples);
   for (int i = 0; i < kResamples; ++i) {
     double sum = 0;
     for (size_t k = 0; k < differences.size(); ++k) sum += differences[draw(random)];

@@ -41,8 +41,8 @@ TEST(SuperGlue, AsksAndCountsAsTheHarnessDoes) {
       for (const std::string& choice : question.choices) {
         ASSERT_LT(at, expected["asked"].size());
         const Json& asked = expected["asked"][at++];
-        EXPECT_EQ(question.context, asked[0]);
-        EXPECT_EQ(choice, asked[1]);
+        EXPECT_EQ(question.context, asked[0].get<std::string>());
+        EXPECT_EQ(choice, asked[1].get<std::string>());
         scores.push_back(hash_likelihood(question.context, choice));
       }
       outcomes.push_back(judge(question, scores));
