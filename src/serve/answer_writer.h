@@ -61,7 +61,7 @@ std::unique_ptr<AnswerWriter> completion_writer(AnswerLabel label, const Generat
                                                 const Tokenizer& tokenizer,
                                                 std::vector<std::string> echoes);
 std::unique_ptr<AnswerWriter> responses_writer(AnswerLabel label, const ResponsesRequest& request,
-                                               std::optional<ToolUse> tools = {});
+                                               const std::optional<ToolUse>& tools = {});
 std::unique_ptr<AnswerWriter> embedding_writer(AnswerLabel label, bool base64);
 
 }  // namespace fathom::serve

@@ -214,10 +214,10 @@ ApiStatus Api::responses(ApiCall& call) {
     FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, wanted.tools, "input"));
     FATHOM_CHECK(model.apply(wanted.generation, request));
     FATHOM_TRY(request.constraint, model.constraint(wanted.generation, "text.format"));
-    FATHOM_TRY(auto tools, model.offer_tools(wanted.tools, request));
+    FATHOM_TRY(const auto tools, model.offer_tools(wanted.tools, request));
     Job job{.model = &model,
             .requests = {},
-            .writer = responses_writer(label(call, model, "resp_"), wanted, std::move(tools)),
+            .writer = responses_writer(label(call, model, "resp_"), wanted, tools),
             .stream = wanted.generation.stream,
             .tools = wanted.tools.active()};
     job.requests.push_back(std::move(request));

@@ -274,7 +274,7 @@ class ResponsesWriter : public AnswerWriter {
 }  // namespace
 
 std::unique_ptr<AnswerWriter> responses_writer(AnswerLabel label, const ResponsesRequest& request,
-                                               std::optional<ToolUse> tools) {
+                                               const std::optional<ToolUse>& tools) {
   return std::make_unique<ResponsesWriter>(std::move(label), request, tools);
 }
 

@@ -125,6 +125,7 @@ ApiStatus read_choice(Fields& fields, bool flat, ToolRequest& request) {
 
 std::vector<std::string> ToolRequest::names() const {
   std::vector<std::string> names;
+  names.reserve(tools.size());
   for (const Tool& tool : tools) names.push_back(tool.name);
   return names;
 }

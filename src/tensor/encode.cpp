@@ -63,7 +63,8 @@ void encode(const float* x, blocks::Q4_1& block) {
   const float d = (*most - *least) / 15.0F;
   const float inverse = d == 0.0F ? 0.0F : 1.0F / d;
   const auto code = [&](float value) {
-    return std::clamp(static_cast<int>((value - *least) * inverse + 0.5F), 0, 15);
+    const float shifted = std::trunc((value - *least) * inverse + 0.5F);
+    return std::clamp(static_cast<int>(shifted), 0, 15);
   };
   block.d = half(d);
   block.m = half(*least);

@@ -110,12 +110,12 @@ std::string tool_grammar(ToolFormat format, const std::vector<Tool>& tools, bool
         " %json " + (tool.parameters.empty() ? R"({"type": "object"})" : tool.parameters) + "\n";
     const std::string body = "arguments_" + std::to_string(i);
     calls += (i == 0 ? "" : " | ") + rule;
-    rules += body + ":" + arguments + rule + ": ";
+    rules += fmt::format("{}:{}{}: ", body, arguments, rule);
     switch (format) {
       case ToolFormat::kHermes:
-        rules += special(kHermesBegin) + " " +
-                 literal("\n{\"name\": " + quoted + ", \"arguments\": ") + " " + body + " " +
-                 literal("}\n") + " " + special(kHermesEnd);
+        rules += fmt::format("{} {} {} {} {}", special(kHermesBegin),
+                             literal("\n{\"name\": " + quoted + ", \"arguments\": "), body,
+                             literal("}\n"), special(kHermesEnd));
         break;
       case ToolFormat::kDeepSeek:
         rules += special(kDeepSeekCallBegin) + " \"function\" " + special(kDeepSeekSeparator) +
@@ -127,7 +127,8 @@ std::string tool_grammar(ToolFormat format, const std::vector<Tool>& tools, bool
                  special(kDeepSeekSeparator) + " " + body + " " + special(kDeepSeekCallEnd);
         break;
       case ToolFormat::kJson:
-        rules += literal("{\"name\": " + quoted + ", \"parameters\": ") + " " + body + " \"}\"";
+        rules += fmt::format("{} {} \"}}\"", literal("{\"name\": " + quoted + ", \"parameters\": "),
+                             body);
         break;
     }
     rules += "\n";

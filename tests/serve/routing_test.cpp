@@ -84,7 +84,7 @@ TEST(Routing, AStreamHoldsWhatAWholeAnswerHolds) {
       EXPECT_EQ(event["model"], whole["model"]);
       text += event["choices"][0]["delta"].value("content", "");
     }
-    EXPECT_EQ(text, whole["choices"][0]["message"]["content"]);
+    EXPECT_EQ(text, whole["choices"][0]["message"]["content"].get<std::string>());
   }
 }
 
