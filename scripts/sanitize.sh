@@ -7,9 +7,10 @@ source "$(dirname "$0")/common.sh"
 [ $# -gt 0 ] || set -- address thread
 
 left_out='^SmolLm2[.]|^Install[.]|^Server[.]HoldsManyIdleConnections'
-# The rooms with threads, and what in them has none.
+# The rooms with threads, and what in them has none, or none but those of the Rust crates: these are
+# compiled without the sanitizer, which then does not see how they synchronise.
 threaded='base kernels engine hub'
-unthreaded='Sampler|StopFilter|ReasoningFilter|Scheduler|PrefixCache|StepPacer|Softmax|KvCache'
+unthreaded='AnswerConstraint|Sampler|StopFilter|ReasoningFilter|Scheduler|PrefixCache|StepPacer|Softmax|KvCache'
 
 one_at_a_time build
 scripts/setup.sh build test sanitize
