@@ -73,7 +73,7 @@ class Api {
     std::unique_ptr<AnswerWriter> writer;
     bool stream = false;
     bool keep_scores = false;
-    int32_t best = 0;  // of the answers to each prompt, show so many; 0: all
+    int32_t best = 0;    // of the answers to each prompt, show so many; 0: all
     bool tools = false;  // that the answer may call
   };
   struct RoutedJob;
