@@ -1,0 +1,61 @@
+// What the planner knows of a model: its configuration and every tensor's size at some precision, counted
+// from a real checkpoint or made from a config.json alone. No weights are read. Immutable, cheap to copy;
+// any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/model_config.h"
+#include "layers/cache.h"
+
+namespace fathom::plan {
+
+// Bytes and elements of a part of a model, all layers together.
+struct Part {
+  double bytes = 0;           // packed, as a step reads them
+  double int8_elements = 0;   // of quantised matrices
+  double float_elements = 0;  // of plain ones
+};
+
+struct ModelFacts {
+  std::string name;       // as -m spells it: a catalogue name, or the path
+  std::string title;      // "DeepSeek-V2-Lite"
+  std::string tier;       // "V1", "Lite", "Pro", "Nano"
+  std::string precision;  // "q4_0", "q8_0", "bf16", "fp8", or "as stored"
+  std::string released;   // "2024-05", empty: unknown
+  std::string licence;
+  std::string source;  // where the figures come from
+  std::vector<std::string> modalities;  // "text", "image"
+  ModelConfig config;
+  int64_t parameters = 0;
+  int64_t active_parameters = 0;  // that one token's step multiplies with
+  int64_t file_bytes = 0;         // on disk, at this precision
+  int64_t weight_bytes = 0;       // in memory, packed
+  double extra_bytes = 0;         // that a text step does not read: image and speech encoders
+  Part dense;                     // every row needs them: attention, dense and shared feed-forward, routers
+  Part experts;                   // all routed experts
+  Part head;
+  double embedding_row_bytes = 0;
+  bool runs_here = false;  // this program can run the family today
+
+  // Of one token in the cache, all layers.
+  int64_t cache_bytes_per_token(CacheType type) const;
+};
+
+// A checkpoint on disk, or a folder or file with only a config.json; as stored, or at another precision.
+Result<ModelFacts> facts_of(const Checkpoint& checkpoint);
+Result<ModelFacts> facts_of_config(std::string_view config_json, std::string_view name,
+                                   std::string_view precision);
+// The catalogue: names, and one of them at a precision. Unknown names fail (kUsage) with the nearest.
+const std::vector<std::string>& catalogue_models();
+Result<ModelFacts> catalogue_facts(std::string_view name, std::string_view precision);
+// Precisions that a family can be had in: q4_0, q8_0, bf16, and fp8 for V3.
+const std::vector<std::string>& precisions();
+
+}  // namespace fathom::plan
