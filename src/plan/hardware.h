@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,13 +23,16 @@ struct Ceilings {
   double fp8_ops_per_second = 0;    // 0: FP8 weights are computed as float
 };
 
-// What share of a ceiling real steps reach. Fitted for this machine (fit.h), stated for the catalogue.
+// What share of a ceiling real steps reach, as stated; where steps were measured (`costs` below), these
+// are not used.
 struct Efficiency {
   double memory = 0.8;
   double compute = 0.5;
   double step_seconds = 0;  // beyond bytes and operations: launching, sampling, scheduling
   bool measured = false;
 };
+
+struct StepCosts;  // step_costs.h
 
 struct Link {
   double bytes_per_second = 0;  // in one direction, of one device; 0: there is none
@@ -42,6 +46,7 @@ struct Hardware {
   int64_t memory_bytes = 0;  // of one device, before what the system needs
   Ceilings ceilings;
   Efficiency efficiency;
+  std::shared_ptr<const StepCosts> costs;  // fitted on this machine (fit.h); null: by `efficiency`
   int devices = 1;        // of one machine
   Link device_link;       // between devices of one machine (NVLink, PCIe)
   Link machine_link;      // between machines
