@@ -56,7 +56,7 @@ Status warn_without_keys(const serve::ServeOptions& options) {
 }
 
 Result<int> run_server(const ServeFlags& flags) {
-  FATHOM_TRY(const serve::ServeOptions options, serve_options(flags));
+  FATHOM_TRY(serve::ServeOptions options, serve_options(flags));
   FATHOM_CHECK(warn_without_keys(options));
   FATHOM_TRY(const auto choices, model_choices(flags));
   if (options.route && !options.route->confidence) {
@@ -73,6 +73,7 @@ Result<int> run_server(const ServeFlags& flags) {
     models.push_back({.name = choice.name, .model = std::move(model)});
     names += (names.empty() ? "" : ", ") + choice.name;
   }
+  FATHOM_TRY(options.engine.speculation, speculation(flags, models));
   FATHOM_TRY(const auto server, serve::Server::start(models, options));
   note(fmt::format("fathom: {} {} served at {}://{}:{}\n", names, models.size() == 1 ? "is" : "are",
                    options.http.tls_certificate.empty() ? "http" : "https", options.http.host,

@@ -7,6 +7,7 @@
 
 #include "base/quote.h"
 #include "cli/input_file.h"
+#include "engine/speculation/draft_policy.h"
 #include "serve/database.h"
 
 namespace fathom::cli {
@@ -117,6 +118,16 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
   add_packed_cache_options(command, flags.model);
   command.add_option("--kv-memory", flags.kv_memory, "memory for keys and values (64M, 2G)")
       ->type_name("SIZE");
+  command
+      .add_option("--speculate,--draft", flags.speculate,
+                  "guess tokens and check several in one step, while that is faster; answers stay "
+                  "the same. lookup: from what was said before; or by a smaller model of the same "
+                  "vocabulary, one that is served too (NAME) or another")
+      ->type_name("off|lookup|NAME|MODEL");
+  command
+      .add_option("--draft-tokens", flags.draft_tokens,
+                  "guess at most N tokens of an answer at a time")
+      ->type_name("N");
   command.add_option("--max-running", flags.max_running, "answers computed together")
       ->type_name("N");
   command.add_option("--max-waiting", flags.max_waiting, "answers that may wait for their turn")
@@ -195,6 +206,48 @@ Result<std::vector<ModelChoice>> model_choices(const ServeFlags& flags) {
   return choices;
 }
 
+namespace {
+
+Status check_speculation(const ServeFlags& flags) {
+  if (flags.speculate.empty()) {
+    return usage_error("--speculate is empty; it must be off, lookup, or a draft model.");
+  }
+  if (flags.speculate == "mtp") {
+    return usage_error(
+        "--speculate mtp is for fathom run and chat: the server guesses by lookup or by a draft "
+        "model.");
+  }
+  if (!flags.draft_tokens) return {};
+  if (flags.speculate == "off") {
+    return usage_error("--draft-tokens needs --speculate lookup or a draft model.");
+  }
+  return check_range("--draft-tokens", *flags.draft_tokens, 1, DraftPolicy::kMostTokens);
+}
+
+}  // namespace
+
+Result<Speculation> speculation(const ServeFlags& flags,
+                                const std::vector<serve::NamedModel>& served) {
+  Speculation speculation;
+  speculation.draft_tokens = flags.draft_tokens.value_or(0);
+  if (flags.speculate == "off") return speculation;
+  if (flags.speculate == "lookup") {
+    speculation.method = Speculation::Method::kLookup;
+    return speculation;
+  }
+  speculation.method = Speculation::Method::kDraftModel;
+  for (const serve::NamedModel& model : served) {
+    if (model.name == flags.speculate) speculation.draft = model.model;
+  }
+  if (!speculation.draft) {
+    ModelOptions draft = flags.model;
+    draft.model = flags.speculate;
+    draft.chat_template.clear();
+    FATHOM_TRY(speculation.draft, load_model(draft));
+  }
+  return speculation;
+}
+
 Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
   FATHOM_CHECK(validate(flags.model));
   FATHOM_CHECK(check_range("--port", flags.port, 0, kMostPorts));
@@ -203,6 +256,7 @@ Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
   FATHOM_CHECK(check_range("--max-running", flags.max_running, 1, kMostAnswers));
   FATHOM_CHECK(check_range("--max-waiting", flags.max_waiting, 1, kMostAnswers));
   FATHOM_CHECK(check_range("--stop-seconds", flags.stop_seconds, 0, kMostStopSeconds));
+  FATHOM_CHECK(check_speculation(flags));
   if (flags.auth && flags.no_auth)
     return usage_error("--auth and --no-auth contradict each other.");
   if (flags.tls_certificate.empty() != flags.tls_key.empty()) {

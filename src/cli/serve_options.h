@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,8 @@ struct ServeFlags {
   bool no_ledger = false;
   int64_t usage_days = 90;
   serve::KeyLimits key_limits;
+  std::string speculate = "off";  // or "lookup", or a draft model: by its name here, or as -m does
+  std::optional<int64_t> draft_tokens;
   std::string prices;       // a file
   std::string tool_format;  // empty: as the chat template tells
   std::vector<std::string> cors_origins;
@@ -56,6 +59,11 @@ void add_named_models_option(CLI::App& command, ServeFlags& flags);
 
 // Which models, by the flags -m and --name. Each is found, none is loaded yet.
 Result<std::vector<ModelChoice>> model_choices(const ServeFlags& flags);
+
+// What --speculate asks for. `served`: the models that --speculate may mean by name; any other is
+// loaded.
+Result<Speculation> speculation(const ServeFlags& flags,
+                                const std::vector<serve::NamedModel>& served);
 
 // Checks the flags (kUsage) and says what they ask of the server, but for the models.
 Result<serve::ServeOptions> serve_options(const ServeFlags& flags);

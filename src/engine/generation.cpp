@@ -41,7 +41,9 @@ Generation::Generation(const Engine& engine, const Request& request, int32_t ans
   }
 }
 
-void Generation::draw(std::span<const float> logits, int64_t position, int64_t rows, bool last) {
+void Generation::draw(std::span<const float> logits, int64_t position, int64_t rows, bool last,
+                      std::span<const int32_t> guesses) {
+  drawn_tokens_.clear();
   broken_ = has_nan(logits);
   if (broken_ || logits.empty()) return;
   if (wants_every_logit()) score_prompt(logits, position, rows);
@@ -50,28 +52,45 @@ void Generation::draw(std::span<const float> logits, int64_t position, int64_t r
     complete_ = true;
     return;
   }
-  logits = logits.last(static_cast<size_t>(engine_.info.vocab_size));
-  choose_token(logits);
-  if (request_.logprobs) drawn_ = score_token(logits, drawn_.token, *request_.logprobs);
-  if (request_.logprobs && request_.entropies) drawn_.entropy = entropy_of(logits);
-  has_drawn_ = true;
+  const auto vocab = static_cast<size_t>(engine_.info.vocab_size);
+  logits = logits.last((guesses.size() + 1) * vocab);
+  draw_token(logits.first(vocab));
+  for (size_t i = 0; i < guesses.size(); ++i) {
+    if (constraint_failure_ || drawn_tokens_.back() != guesses[i] || !goes_on()) return;
+    draw_token(logits.subspan((i + 1) * vocab, vocab));
+  }
 }
 
-void Generation::choose_token(std::span<const float> logits) {
-  if (!constraint_) {
-    drawn_.token = sampler_.sample(logits);
-    return;
-  }
+void Generation::draw_token(std::span<const float> logits) {
+  const int32_t token = choose_token(logits);
+  if (constraint_failure_) return;
+  drawn_tokens_.push_back(token);
+  drawn_.push_back({.token = token, .logprob = {}, .top = {}});
+  if (!request_.logprobs) return;
+  drawn_.back() = score_token(logits, token, *request_.logprobs);
+  if (request_.entropies) drawn_.back().entropy = entropy_of(logits);
+}
+
+// Whether anything may follow what was drawn last, as far as can be told before its text.
+bool Generation::goes_on() const {
+  if (constraint_ && constraint_->complete()) return false;
+  return !((request_.options.stop_at_eos || constraint_) &&
+           engine_.ends_answer(drawn_tokens_.back()));
+}
+
+int32_t Generation::choose_token(std::span<const float> logits) {
+  if (!constraint_) return sampler_.sample(logits);
   const auto allowed = constraint_->allowed();
   if (!allowed) {
     constraint_failure_ = allowed.error();
-    return;
+    return 0;
   }
-  drawn_.token = sampler_.sample(logits, *allowed);
-  if (engine_.ends_answer(drawn_.token)) return;
-  if (const Status accepted = constraint_->say(drawn_.token); !accepted) {
+  const int32_t token = sampler_.sample(logits, *allowed);
+  if (engine_.ends_answer(token)) return token;
+  if (const Status accepted = constraint_->say(token); !accepted) {
     constraint_failure_ = accepted.error();
   }
+  return token;
 }
 
 // Row i tells what the model expects at position + i + 1.
@@ -126,25 +145,27 @@ void Generation::advance(double seconds) {
   }
   if (!embedding_.empty()) return end(FinishReason::kStop);
   if (complete_) return end(FinishReason::kLength);
-  if (std::exchange(has_drawn_, false)) take_drawn(seconds);
-}
-
-void Generation::take_drawn(double seconds) {
+  if (drawn_.empty()) return;
   if (first_token_seconds_ == 0) first_token_seconds_ = seconds;
   chunk_.seconds = seconds;
-  const bool may_end = request_.options.stop_at_eos || constraint_;
-  if (may_end && engine_.ends_answer(drawn_.token)) {
-    return end(FinishReason::kStop);
-  }
-  ++completion_tokens_;
-  chunk_.tokens.push_back(drawn_);
-  stream_.push(drawn_.token);
-  if (stream_.ended()) return end(stream_.reason());
-  if (constraint_ && constraint_->complete()) return end(FinishReason::kStop);
-  if (completion_tokens_ == limit_) return end(FinishReason::kLength);
+  for (size_t i = 0; i < drawn_.size() && !ended_; ++i) take(drawn_[i], i + 1 == drawn_.size());
+  drawn_.clear();
+  if (ended_) return;
   request_.sink->on_chunk(chunk_);
   chunk_.parts.clear();
   chunk_.tokens.clear();
+}
+
+// last: of those that were drawn together, which all are part of the constraint's state already.
+void Generation::take(const ScoredToken& token, bool last) {
+  const bool may_end = request_.options.stop_at_eos || constraint_;
+  if (may_end && engine_.ends_answer(token.token)) return end(FinishReason::kStop);
+  ++completion_tokens_;
+  chunk_.tokens.push_back(token);
+  stream_.push(token.token);
+  if (stream_.ended()) return end(stream_.reason());
+  if (last && constraint_ && constraint_->complete()) return end(FinishReason::kStop);
+  if (completion_tokens_ == limit_) end(FinishReason::kLength);
 }
 
 void Generation::end(FinishReason reason, std::optional<Error> error) {

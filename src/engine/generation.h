@@ -33,13 +33,19 @@ class Generation {
 
   // Rows of the sequence from `position` on were computed. logits: [*, vocab] of the rows that were
   // wanted; last: nothing known remains, so the next token is drawn from the last of them.
-  void draw(std::span<const float> logits, int64_t position, int64_t rows, bool last);
+  // guesses: of how the sequence goes on, which were computed behind what is known of it; then
+  // logits has a row for each and one before, and tokens are drawn as long as they turn out as was
+  // guessed. Each is drawn as without guesses, so they change nothing but how many come at once.
+  void draw(std::span<const float> logits, int64_t position, int64_t rows, bool last,
+            std::span<const int32_t> guesses = {});
   // hidden_states: [rows, hidden_size]; last: the embedding is complete.
   void pool(std::span<const float> hidden_states, int64_t position, int64_t rows, bool last);
   // Applies what draw() or pool() found and tells the sink. If the answer goes on and `last` was
-  // set, token() continues it.
+  // set, tokens() continue it: the guesses that were right, and one more.
   void advance(double seconds);
-  int32_t token() const { return drawn_.token; }
+  std::span<const int32_t> tokens() const { return drawn_tokens_; }
+  // How many tokens may still come after the next.
+  int64_t room() const { return limit_ - completion_tokens_ - 1; }
 
   // Ends it from outside; does nothing after the end.
   void end(FinishReason reason, std::optional<Error> error = {});
@@ -53,8 +59,10 @@ class Generation {
  private:
   int64_t prompt_size() const { return std::ssize(request_.prompt); }
   void score_prompt(std::span<const float> logits, int64_t position, int64_t rows);
-  void choose_token(std::span<const float> logits);
-  void take_drawn(double seconds);
+  void draw_token(std::span<const float> logits);
+  int32_t choose_token(std::span<const float> logits);
+  bool goes_on() const;
+  void take(const ScoredToken& token, bool last);
 
   const Engine& engine_;
   const Request& request_;
@@ -71,9 +79,9 @@ class Generation {
   // What draw() and pool() found, for advance().
   bool broken_ = false;  // a logit or a hidden state is not a number
   std::optional<Error> constraint_failure_;
-  bool has_drawn_ = false;
   bool complete_ = false;  // an answer of no tokens
-  ScoredToken drawn_;
+  std::vector<ScoredToken> drawn_;
+  std::vector<int32_t> drawn_tokens_;
   std::vector<ScoredToken> prompt_scores_;
   int64_t prompt_scored_ = 0;     // tokens of the prompt with scores so far: none is scored twice
   std::vector<double> pooled_;    // [hidden_size], a sum

@@ -24,7 +24,7 @@ struct Scheduler::Sequence {
         tokens(std::move(request.prompt)),
         computed(cache) {}
 
-  int64_t known() const { return std::ssize(tokens); }
+  int64_t known() const { return std::ssize(tokens) - guesses; }
   int64_t remaining() const { return known() - computed.length(); }
   bool before(const Sequence& other) const {
     return priority != other.priority ? priority < other.priority : id < other.id;
@@ -34,7 +34,8 @@ struct Scheduler::Sequence {
   Priority priority;
   bool every_row;
   int64_t max_rows;
-  std::vector<int32_t> tokens;  // known: prompt and answer so far
+  std::vector<int32_t> tokens;  // known: prompt and answer so far; then guesses
+  int64_t guesses = 0;
   CachedSequence computed;
   PrefixCache::Path path;  // of its first pages, those that are in the prefix cache
   bool path_ends = false;  // its next page is another's in the prefix cache, or nothing is kept
@@ -64,10 +65,36 @@ SequenceId Scheduler::add(NewSequence request) {
   return id;
 }
 
-void Scheduler::append(SequenceId id, int32_t token) {
+void Scheduler::append(SequenceId id, std::span<const int32_t> tokens) {
   Sequence& sequence = *sequences_.at(id);
-  FATHOM_ASSERT(sequence.running && sequence.remaining() == 0 && sequence.known() < capacity());
-  sequence.tokens.push_back(token);
+  const int64_t known = sequence.known();
+  const int64_t right = std::ssize(tokens) - 1;
+  FATHOM_ASSERT(sequence.running && right >= 0 && right <= sequence.guesses);
+  FATHOM_ASSERT(sequence.computed.length() == known + sequence.guesses &&
+                known + right < capacity());
+  forget_guesses(sequence);
+  sequence.tokens.insert(sequence.tokens.end(), tokens.begin(), tokens.end());
+  sequence.computed.truncate(known + right);
+}
+
+void Scheduler::list_decoding(std::vector<Decoding>& list) const {
+  list.clear();
+  for (const Sequence* sequence : running_) {
+    if (sequence->remaining() == 1)
+      list.push_back({.id = sequence->id, .tokens = sequence->tokens});
+  }
+}
+
+void Scheduler::guess(SequenceId id, std::span<const int32_t> tokens) {
+  Sequence& sequence = *sequences_.at(id);
+  FATHOM_ASSERT(sequence.running && sequence.remaining() == 1 && sequence.guesses == 0);
+  sequence.tokens.insert(sequence.tokens.end(), tokens.begin(), tokens.end());
+  sequence.guesses = std::ssize(tokens);
+}
+
+void Scheduler::forget_guesses(Sequence& sequence) {
+  sequence.tokens.resize(static_cast<size_t>(sequence.known()));
+  sequence.guesses = 0;
 }
 
 void Scheduler::finish(SequenceId id) {
@@ -120,18 +147,33 @@ const std::vector<ScheduledSequence>& Scheduler::plan(const StepLimits& limits) 
 }
 
 void Scheduler::plan_decoding() {
+  guess_rows_left_ = rows_left_ - decoding();
   // Those that make room for others are younger, so they come later in running_ and are not in
   // the plan yet.
   for (size_t i = 0; i < running_.size();) {
     Sequence& sequence = *running_[i];
-    if (sequence.remaining() != 1 || make_room(sequence, 1)) {
-      if (sequence.remaining() == 1) schedule(sequence, 1);
+    if (sequence.remaining() != 1) {
+      ++i;
+    } else if (make_room(sequence, 1)) {
+      const int64_t guesses = guesses_that_fit(sequence);
+      sequence.tokens.resize(static_cast<size_t>(sequence.known() + guesses));
+      sequence.guesses = guesses;
+      const bool room = make_room(sequence, 1 + guesses);
+      FATHOM_ASSERT(room);
+      schedule(sequence, 1 + guesses);
+      guess_rows_left_ -= guesses;
       ++i;
     } else {
       // It is the youngest itself and has been preempted.
       FATHOM_ASSERT(!sequence.running);
     }
   }
+}
+
+// Nobody is preempted for a guess.
+int64_t Scheduler::guesses_that_fit(const Sequence& sequence) const {
+  const int64_t rows = std::min(guess_rows_left_, rows_that_fit(sequence) - 1);
+  return std::clamp<int64_t>(rows, 0, sequence.guesses);
 }
 
 // In line, each prompt may take half of the rows that are left, so that a short one need not wait
@@ -235,7 +277,8 @@ bool Scheduler::admit(Sequence& sequence, int64_t most_running) {
   if (running() >= most_running) return false;
   match_prefix(sequence);
   const auto missing = [](const Sequence& s) {
-    return pages_for(s.known() + 1) - std::ssize(s.computed.pages());
+    // With guesses it has more than it needs.
+    return std::max<int64_t>(0, pages_for(s.known() + 1) - std::ssize(s.computed.pages()));
   };
   int64_t needed = missing(sequence);
   if (!running_.empty()) {
@@ -296,10 +339,11 @@ void Scheduler::copy_prefix(Sequence& sequence) {
   if (sequence.preemptions == 0) sequence.cached_tokens += count;
 }
 
-// Puts the pages that are full now into the prefix cache.
+// Puts the pages that are full now into the prefix cache, but for those with guesses.
 void Scheduler::keep_prefix(Sequence& sequence) {
   if (sequence.path_ends || !options_.prefix_cache) return;
-  while ((std::ssize(sequence.path) + 1) * kPage <= sequence.computed.length()) {
+  const int64_t certain = std::min(sequence.computed.length(), sequence.known());
+  while ((std::ssize(sequence.path) + 1) * kPage <= certain) {
     const size_t page = sequence.path.size();
     const PrefixCache::PageTokens tokens(sequence.tokens.data() + page * static_cast<size_t>(kPage),
                                          static_cast<size_t>(kPage));
@@ -340,6 +384,7 @@ bool Scheduler::preempt_youngest(const Sequence& claimant) {
 void Scheduler::preempt(Sequence& sequence) {
   std::erase(running_, &sequence);
   release(sequence);
+  forget_guesses(sequence);
   sequence.running = false;
   ++sequence.preemptions;
   ++preemptions_;
@@ -363,7 +408,8 @@ void Scheduler::schedule(Sequence& sequence, int64_t rows) {
                    .tokens = tokens,
                    .position = position,
                    .pages = sequence.computed.pages(),
-                   .last = sequence.remaining() == 0,
+                   .last = sequence.remaining() == -sequence.guesses,
+                   .guesses = sequence.guesses,
                    .first = !sequence.started});
   sequence.started = true;
 }

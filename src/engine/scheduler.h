@@ -6,6 +6,10 @@
 //   for (const auto& work : scheduler.plan(limits)) ...       // run the batch
 //   scheduler.append(work.id, token) or scheduler.finish(work.id), for each work with `last`
 //
+// A sequence that decodes may be given guesses of how it goes on before a plan, which are then
+// computed with its last token, as far as rows and memory are free; append() says which of them
+// were right.
+//
 // A sequence is the tokens known of it (prompt and answer so far), of which the first are computed,
 // their keys and values in pages. Prefill, decode and continuing after a preemption are all the
 // same: computing what is known and not yet computed. One thread.
@@ -50,6 +54,7 @@ struct ScheduledSequence {
   int64_t position = 0;             // of the first of them
   std::span<const int32_t> pages;   // with room for them
   bool last = false;                // nothing known remains: the last row tells the next token
+  int64_t guesses = 0;              // the last so many of tokens are not known, but guessed
   bool first = false;               // nothing of this sequence was ever computed before
 };
 
@@ -83,8 +88,20 @@ class Scheduler {
   // All others: they wait, or their prompt is not all computed.
   int64_t incoming() const { return waiting() + running() - decoding(); }
 
-  // A sequence whose last known token was computed goes on with this one.
-  void append(SequenceId id, int32_t token);
+  // A sequence whose last known token was computed goes on with these, of which all but the last
+  // are the first guesses that were computed with it. The other guesses are forgotten.
+  void append(SequenceId id, std::span<const int32_t> tokens);
+  void append(SequenceId id, int32_t token) { append(id, {&token, 1}); }
+
+  // The sequences that the next plan will have decode, the oldest of the highest class first, with
+  // all that is known of each; the spans are valid until the next call of another kind.
+  struct Decoding {
+    SequenceId id = 0;
+    std::span<const int32_t> tokens;
+  };
+  void list_decoding(std::vector<Decoding>& list) const;
+  // How one of them may go on. For the next plan alone.
+  void guess(SequenceId id, std::span<const int32_t> tokens);
   // The sequence is over, wherever it is. Its pages are free or the prefix cache's.
   void finish(SequenceId id);
 
@@ -113,6 +130,8 @@ class Scheduler {
   bool waits_for_older(const Sequence& sequence) const;
   Sequence* next_waiting();
   bool admit(Sequence& sequence, int64_t most_running);
+  int64_t guesses_that_fit(const Sequence& sequence) const;
+  static void forget_guesses(Sequence& sequence);
   void schedule(Sequence& sequence, int64_t rows);
   void match_prefix(Sequence& sequence);
   void copy_prefix(Sequence& sequence);
@@ -130,8 +149,9 @@ class Scheduler {
   std::array<Queue, 3> waiting_;    // of each class
   std::vector<Sequence*> running_;  // by class, then arrival: the last is preempted first
   std::vector<ScheduledSequence> plan_;
-  std::vector<Share> shares_;  // of the plan being made
-  int64_t rows_left_ = 0;      // of the plan being made
+  std::vector<Share> shares_;    // of the plan being made
+  int64_t rows_left_ = 0;        // of the plan being made
+  int64_t guess_rows_left_ = 0;  // of them, what the sequences that decode leave for guesses
   int64_t planned_prompt_rows_ = 0;
   SequenceId next_id_ = 1;  // ids are in the order of arrival
   uint64_t admissions_ = 0;

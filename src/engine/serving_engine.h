@@ -30,6 +30,9 @@ struct ServingOptions {
   // Shared with the other models of this process, so that their steps take turns at the cores
   // instead of fighting for them; null: nobody else computes.
   std::shared_ptr<Turns> turns = {};
+  // Tokens that are guessed ahead for sequences that decode, where that pays. What is said stays
+  // the same, whatever its seed. A draft model shares kv_memory, and takes its turns with ours.
+  Speculation speculation = {};
 };
 
 // Why submit() did not take a request.
@@ -69,11 +72,14 @@ struct ServingStats {
   uint64_t cached_tokens = 0;  // of those, found in the prefix cache: hit rate = cached / prompt
   uint64_t answer_tokens = 0;
   uint64_t computed_tokens = 0;  // rows that went through the model
+  uint64_t drafted_tokens = 0;   // guesses that were checked,
+  uint64_t accepted_tokens = 0;  // and those of them that were right
   uint64_t evicted_pages = 0;
   uint64_t steps = 0;
   double total_seconds = 0;     // of all steps: model, sampling, and everything between
   double model_seconds = 0;     // in forward()
   double sampling_seconds = 0;  // in drawing tokens and their scores
+  double draft_seconds = 0;     // in guessing
 };
 
 class ServingEngine {

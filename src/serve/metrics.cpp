@@ -93,6 +93,10 @@ constexpr EngineMetric kEngineMetrics[] = {
     {"fathom_answer_tokens_total", "Tokens of answers", kCounter, member<&S::answer_tokens>},
     {"fathom_computed_tokens_total", "Tokens that went through the model", kCounter,
      member<&S::computed_tokens>},
+    {"fathom_drafted_tokens_total", "Guesses of how answers go on that were checked", kCounter,
+     member<&S::drafted_tokens>},
+    {"fathom_accepted_tokens_total", "Those of them that were right", kCounter,
+     member<&S::accepted_tokens>},
     {"fathom_evicted_pages_total", "Pages of the prefix cache given up for others", kCounter,
      member<&S::evicted_pages>},
     {"fathom_steps_total", "Steps of the model", kCounter, member<&S::steps>},
@@ -100,6 +104,8 @@ constexpr EngineMetric kEngineMetrics[] = {
     {"fathom_model_seconds_total", "Of it, in the model", kCounter, member<&S::model_seconds>},
     {"fathom_sampling_seconds_total", "Of it, drawing tokens", kCounter,
      member<&S::sampling_seconds>},
+    {"fathom_draft_seconds_total", "Of it, guessing how answers go on", kCounter,
+     member<&S::draft_seconds>},
 };
 
 std::vector<MetricFamily> engine_families(const Metrics::Gauges& now) {

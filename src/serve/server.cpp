@@ -80,7 +80,13 @@ Status Server::Impl::open(const std::vector<NamedModel>& named_models) {
                       .recommended = named.model.recommended_sampling(),
                       .tool_format = options.tool_format};
     if (!model.tool_format) model.tool_format = model.engine->tool_format;
-    FATHOM_TRY(model.serving, ServingEngine::start(model.engine, options.engine));
+    ServingOptions engine = options.engine;
+    // A model that drafts for the others answers too, but without guesses of its own.
+    const auto& draft = engine.speculation.draft;
+    if (named_models.size() > 1 && draft && draft->impl()->engine == model.engine) {
+      engine.speculation = {};
+    }
+    FATHOM_TRY(model.serving, ServingEngine::start(model.engine, engine));
     models.push_back(std::move(model));
   }
   std::optional<Routing> routing;

@@ -23,7 +23,8 @@ namespace fathom::serve {
 
 struct ServeOptions {
   HttpOptions http;
-  ServingOptions engine;           // of each model
+  // Of each model. One of them may be the draft model of the others.
+  ServingOptions engine;
   std::filesystem::path database;  // of keys and the ledger
   bool require_keys = false;
   bool keep_ledger = true;

@@ -28,8 +28,15 @@ class Simulation {
     return id;
   }
 
+  // Before each step, guesses up to this many tokens for every sequence that decodes.
+  void guess(int64_t most, uint32_t seed) {
+    most_guesses_ = most;
+    random_.seed(seed);
+  }
+
   // One step. Each sequence that draws goes on with its own next token.
   std::vector<ScheduledSequence> step(int64_t prompt_rows = kNoBound) {
+    guess_some();
     std::vector<ScheduledSequence> plan = scheduler_.plan({.prompt_rows = prompt_rows});
     int64_t rows = 0;
     for (const auto& s : plan) {
@@ -40,24 +47,31 @@ class Simulation {
     }
     EXPECT_LE(rows, options_.max_batch_tokens);
     EXPECT_LE(scheduler_.running(), options_.max_running);
-    std::vector<SequenceId> drawing;
     for (const auto& s : plan) {
       const auto& known = known_.at(s.id);
-      for (int64_t i = 0; i < s.position + std::ssize(s.tokens); ++i) {
+      for (int64_t i = 0; i < s.position + std::ssize(s.tokens) - s.guesses; ++i) {
         EXPECT_EQ(row(s, i), static_cast<uint16_t>(known[static_cast<size_t>(i)]))
             << s.id << " at " << i;
       }
-      EXPECT_EQ(s.last, s.position + std::ssize(s.tokens) == std::ssize(known));
+      EXPECT_EQ(s.last, s.position + std::ssize(s.tokens) - s.guesses == std::ssize(known));
       computed_ += std::ssize(s.tokens);
-      if (s.last) drawing.push_back(s.id);
     }
-    for (const SequenceId id : drawing) {
-      auto& known = known_.at(id);
-      known.push_back(static_cast<int32_t>((id * 31 + known.size() * 7) % 50));
-      scheduler_.append(id, known.back());
+    for (const auto& s : plan) {
+      if (!s.last) continue;
+      auto& known = known_.at(s.id);
+      std::vector<int32_t> said;
+      const auto guesses = s.tokens.last(static_cast<size_t>(s.guesses));
+      do {
+        said.push_back(next_of(s.id, std::ssize(known)));
+        known.push_back(said.back());
+      } while (said.size() <= guesses.size() && guesses[said.size() - 1] == said.back() &&
+               std::ssize(known) < scheduler_.capacity());
+      right_ += std::ssize(said) - 1;
+      scheduler_.append(s.id, said);
     }
     return plan;
   }
+  int64_t guessed_right() const { return right_; }
 
   void finish(SequenceId id) {
     scheduler_.finish(id);
@@ -69,6 +83,27 @@ class Simulation {
   KvCache& cache() { return cache_; }
 
  private:
+  static int32_t next_of(SequenceId id, int64_t length) {
+    return static_cast<int32_t>((id * 31 + static_cast<uint64_t>(length) * 7) % 50);
+  }
+
+  // The first of them are right.
+  void guess_some() {
+    if (most_guesses_ == 0) return;
+    std::vector<Scheduler::Decoding> decoding;
+    scheduler_.list_decoding(decoding);
+    for (const auto& [id, known] : decoding) {
+      const auto room = scheduler_.capacity() - std::ssize(known) - 1;
+      const auto count = std::min<int64_t>(random_() % (most_guesses_ + 1), room);
+      std::vector<int32_t> guesses;
+      for (int64_t i = 0; i < count; ++i) guesses.push_back(next_of(id, std::ssize(known) + i));
+      for (auto i = static_cast<int64_t>(random_() % (most_guesses_ + 1)); i < count; ++i) {
+        guesses[static_cast<size_t>(i)] = 999;
+      }
+      if (!guesses.empty()) scheduler_.guess(id, guesses);
+    }
+  }
+
   // The key of a token: 16 bits, as the layout below has it.
   uint16_t& row(const ScheduledSequence& s, int64_t position) {
     const CacheView view = cache_.pool().layer(0);
@@ -81,6 +116,9 @@ class Simulation {
   SchedulerOptions options_;
   std::map<SequenceId, std::vector<int32_t>> known_;
   int64_t computed_ = 0;
+  int64_t most_guesses_ = 0;
+  int64_t right_ = 0;
+  std::mt19937 random_;
 };
 
 std::vector<int32_t> tokens(int64_t count, int32_t salt = 0) {
@@ -323,6 +361,48 @@ TEST(Scheduler, DoesNotAdmitWhatWouldSoonBePreempted) {
   EXPECT_EQ(sim.scheduler().waiting(), 1);
 }
 
+TEST(Scheduler, GoesOnBehindTheGuessesThatWereRight) {
+  Simulation sim(20);
+  const SequenceId id = sim.add(tokens(40));
+  sim.step();
+  const int64_t next = sim.length(id);
+  const std::vector<int32_t> guesses = {static_cast<int32_t>((id * 31 + 41 * 7) % 50), 999};
+  ASSERT_EQ(next, 41);
+  sim.scheduler().guess(id, guesses);
+  const auto plan = sim.step();
+  ASSERT_EQ(plan.size(), 1U);
+  EXPECT_EQ(plan[0].guesses, 2);
+  EXPECT_EQ(plan[0].tokens.size(), 3U);
+  EXPECT_TRUE(plan[0].last);
+  EXPECT_EQ(sim.length(id), 43) << "one guess was right, and one token came with it";
+  const auto after = sim.step();
+  EXPECT_EQ(after[0].position, 42);
+  EXPECT_EQ(after[0].tokens.size(), 1U);
+}
+
+TEST(Scheduler, LeavesGuessesOutForWhichThereAreNoRowsOrIsNoMemory) {
+  Simulation narrow(20, {.max_running = 4, .max_batch_tokens = 5});
+  std::vector<SequenceId> three;
+  for (int32_t i = 0; i < 3; ++i) three.push_back(narrow.add(tokens(1, i)));
+  narrow.step();
+  for (const SequenceId id : three) narrow.scheduler().guess(id, tokens(4));
+  const auto plan = narrow.step();
+  ASSERT_EQ(plan.size(), 3U) << "nobody goes without a row for another's guesses";
+  EXPECT_EQ(plan[0].guesses, 2);
+  EXPECT_EQ(plan[1].guesses, 0);
+
+  Simulation full(4);
+  const SequenceId first = full.add(tokens(40));
+  const SequenceId second = full.add(tokens(20, 1));
+  // Until both have filled two pages, or nearly.
+  while (full.length(first) < 64) full.step();
+  full.scheduler().guess(first, tokens(4));
+  const auto both = full.step();
+  ASSERT_EQ(both.size(), 2U) << "nobody is preempted for a guess";
+  EXPECT_EQ(both[0].guesses, 0);
+  EXPECT_EQ(both[1].id, second);
+}
+
 TEST(Scheduler, ReadsOnlyItsOwnTokensUnderRandomLoadAndFreesAllInTheEnd) {
   for (uint32_t seed = 0; seed < 30; ++seed) {
     std::mt19937 random(seed);
@@ -330,6 +410,7 @@ TEST(Scheduler, ReadsOnlyItsOwnTokensUnderRandomLoadAndFreesAllInTheEnd) {
     const int64_t pages = 8 + below(40);
     SchedulerOptions options{.max_running = 1 + below(12), .max_batch_tokens = 12 + below(100)};
     Simulation sim(pages, options);
+    if (seed % 2 == 1) sim.guess(1 + below(6), seed);
     std::map<SequenceId, int64_t> open;  // and the length at which each ends
     int64_t added = 0;
     std::map<SequenceId, int64_t> last_ran;

@@ -40,6 +40,13 @@ Status check_same_vocabulary(const Engine& target, const Engine& draft) {
 
 }  // namespace
 
+Status check_draft_model(const Engine& target, const Engine& draft) {
+  if (&draft == &target) {
+    return usage_error("A model cannot draft for itself: choose a smaller one.");
+  }
+  return check_same_vocabulary(target, draft);
+}
+
 SamplingOptions draft_sampling(const SamplingOptions& answer) {
   SamplingOptions options = answer;
   options.repeat_penalty = 1.0F;
@@ -52,10 +59,7 @@ SamplingOptions draft_sampling(const SamplingOptions& answer) {
 
 Result<std::unique_ptr<Drafter>> DraftModel::make(const Engine& target,
                                                   std::shared_ptr<Engine> draft, int64_t context) {
-  if (draft.get() == &target) {
-    return usage_error("A model cannot draft for itself: choose a smaller one.");
-  }
-  FATHOM_CHECK(check_same_vocabulary(target, *draft));
+  FATHOM_CHECK(check_draft_model(target, *draft));
   context = std::min(context, draft->info.context);
   const int64_t vocab_size = std::min(target.info.vocab_size, draft->info.vocab_size);
   FATHOM_TRY(KvCache cache, KvCache::make(draft->model->cache_layout(), context));

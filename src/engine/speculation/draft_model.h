@@ -17,9 +17,8 @@ namespace fathom {
 
 class DraftModel final : public Drafter {
  public:
-  // Fails where `draft` cannot draft for `target`: another vocabulary (compared token by token), or
-  // the same loaded model. context: the longest sequence; where the draft's own is shorter, it
-  // drafts nothing beyond that.
+  // Fails as check_draft_model(). context: the longest sequence; where the draft's own is shorter,
+  // it drafts nothing beyond that.
   static Result<std::unique_ptr<Drafter>> make(const Engine& target, std::shared_ptr<Engine> draft,
                                                int64_t context);
 
@@ -41,6 +40,10 @@ class DraftModel final : public Drafter {
   std::optional<Sampler> sampler_;
   bool by_chance_ = false;
 };
+
+// Fails (kUsage) where `draft` cannot draft for `target`: another vocabulary (compared token by
+// token), or the same loaded model.
+Status check_draft_model(const Engine& target, const Engine& draft);
 
 // What a draft is drawn with, given what the answer is drawn with: no penalties, random numbers of
 // its own.
