@@ -69,6 +69,13 @@ void bind_to(std::jthread& thread, int cpu) {
 #endif
 }
 
+// A thread's part of a parallel_for: what lies together is read by one thread in its order, as fast
+// as memory gives it, which pieces that went now here, now there would not be.
+struct alignas(64) Range {
+  std::atomic<int64_t> next = 0;
+  int64_t end = 0;
+};
+
 }  // namespace
 
 struct ThreadPool::State {
@@ -86,7 +93,7 @@ struct ThreadPool::State {
   alignas(64) std::atomic<uint32_t> region = 0;    // the gate's region, for sleeping workers
   alignas(64) std::atomic<uint32_t> finished = 0;  // changes when the caller should look again
   alignas(64) std::atomic<int> served = 0;         // workers that have run the current task
-  alignas(64) std::atomic<int64_t> next = 0;       // parallel_for's next element
+  std::vector<Range> ranges;                       // of the current parallel_for, by thread
 
   void work(int thread);
   void start(const Task& region_task, bool all);
@@ -155,6 +162,7 @@ ThreadPool::ThreadPool(const ThreadOptions& options) : state_(std::make_unique<S
   state_->size = options.threads > 0 ? options.threads : default_threads();
   // With more threads than cores a spinning thread keeps a working one from its core.
   if (state_->size > default_threads()) state_->spin = std::chrono::microseconds{0};
+  state_->ranges = std::vector<Range>(static_cast<size_t>(state_->size));
   for (int i = 1; i < state_->size; ++i) {
     state_->workers.emplace_back([state = state_.get(), i] { state->work(i); });
   }
@@ -205,13 +213,22 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain,
     }
     return;
   }
-  auto& next = state_->next;
-  next.store(0, std::memory_order_relaxed);
+  std::vector<Range>& ranges = state_->ranges;
+  const int64_t pieces = (count + grain - 1) / grain;
+  for (int t = 0; t < state_->size; ++t) {
+    Range& range = ranges[static_cast<size_t>(t)];
+    range.next.store(pieces * t / state_->size * grain, std::memory_order_relaxed);
+    range.end = std::min(pieces * (t + 1) / state_->size * grain, count);
+  }
+  // First a thread's own range, then what is left of the others'.
   const auto take_pieces = [&](int thread) {
-    while (true) {
-      const int64_t begin = next.fetch_add(grain, std::memory_order_relaxed);
-      if (begin >= count) return;
-      body(thread, begin, std::min(begin + grain, count));
+    for (int i = 0; i < state_->size; ++i) {
+      Range& range = ranges[static_cast<size_t>((thread + i) % state_->size)];
+      while (true) {
+        const int64_t begin = range.next.fetch_add(grain, std::memory_order_relaxed);
+        if (begin >= range.end) break;
+        body(thread, begin, std::min(begin + grain, range.end));
+      }
     }
   };
   const State::Task task(take_pieces);

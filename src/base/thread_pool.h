@@ -43,8 +43,9 @@ class ThreadPool {
   // Calls task(thread) once on every thread, 0 <= thread < size(), and returns when all are done.
   void run(FunctionRef<void(int thread)> task);
 
-  // Calls body over [0, count) in pieces of at most `grain`, handed out dynamically. The second
-  // form also tells which thread runs the piece, for scratch memory that is kept per thread.
+  // Calls body over [0, count) in pieces of at most `grain`: each thread works through a range of
+  // its own, then helps the others with theirs. The second form also tells which thread runs the
+  // piece, for scratch memory that is kept per thread.
   void parallel_for(int64_t count, int64_t grain,
                     FunctionRef<void(int64_t begin, int64_t end)> body);
   void parallel_for(int64_t count, int64_t grain,

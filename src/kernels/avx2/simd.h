@@ -15,6 +15,7 @@ using I = __m256i;
 inline constexpr int kLanes = 8;
 inline constexpr bool kUnsigned8 = false;
 inline constexpr int kCodeRows = 4;       // eight code vectors, four sums: what 16 registers allow
+inline constexpr int kRowChains = 1;      // rows whose sums are computed side by side
 inline constexpr bool kExpand = true;     // for many rows: simd/expanded_matmul.h
 inline constexpr int kWideRows = 6;       // by two panels: twelve sums; the totals live in L1
 inline constexpr bool kRowPairs = false;  // simd/row_dots.h
@@ -154,6 +155,10 @@ inline F fma_sub_add(F a, F b, F c) {
 }
 inline void prefetch(const void* p) {
   __builtin_prefetch(p);
+}
+// To L2: memory is so far away that L1 could not hold what is under way.
+inline void prefetch_far(const void* p) {
+  __builtin_prefetch(p, 0, 2);
 }
 
 // --- Codes --------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ using I = __m512i;
 inline constexpr int kLanes = 16;
 inline constexpr bool kUnsigned8 = true;  // dpbusd multiplies unsigned by signed bytes
 inline constexpr int kCodeRows = 8;       // eight code vectors, sixteen sums, in 32 registers
+inline constexpr int kRowChains = 4;      // rows whose sums are computed side by side
 inline constexpr bool kExpand = false;    // dpbusd broadcasts its operand itself
 inline constexpr int kWideRows = 8;
 inline constexpr bool kRowPairs = false;  // simd/row_dots.h
@@ -170,6 +171,10 @@ inline F fma_sub_add(F a, F b, F c) {
 }
 inline void prefetch(const void* p) {
   __builtin_prefetch(p);
+}
+// To L2: memory is so far away that L1 could not hold what is under way.
+inline void prefetch_far(const void* p) {
+  __builtin_prefetch(p, 0, 2);
 }
 
 // --- Codes --------------------------------------------------------------------------------------

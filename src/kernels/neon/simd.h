@@ -19,6 +19,7 @@ struct I {
 inline constexpr int kLanes = 8;
 inline constexpr bool kUnsigned8 = false;
 inline constexpr int kCodeRows = 4;    // eight code vectors in 16 registers, four sums in 8
+inline constexpr int kRowChains = 1;   // rows whose sums are computed side by side
 inline constexpr bool kExpand = true;  // for many rows: simd/expanded_matmul.h
 inline constexpr int kWideRows = 2;    // by two panels: what the compiler keeps in registers
 #if defined(__ARM_FEATURE_MATMUL_INT8)
@@ -192,6 +193,10 @@ inline F fma_sub_add(F x, F y, F z) {
 }
 inline void prefetch(const void* p) {
   __builtin_prefetch(p);
+}
+// To L2: memory is so far away that L1 could not hold what is under way.
+inline void prefetch_far(const void* p) {
+  __builtin_prefetch(p, 0, 2);
 }
 
 // --- Codes --------------------------------------------------------------------------------------
