@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <numeric>
 #include <random>
 #include <utility>
 
+#include "base/nearest.h"
 #include "checkpoint/hf_config.h"
+#include "checkpoint/model_tensors.h"
 #include "checkpoint/validate.h"
 #include "tensor/blocks.h"
 #include "tensor/dequantize.h"
@@ -54,20 +55,6 @@ constexpr std::array<KnownShape, 4> kShapes{{
       "mscale": 1.0, "mscale_all_dim": 1.0, "original_max_position_embeddings": 4096}})"},
 }};
 
-// The number of insertions, deletions and replacements that make one of the other (Levenshtein).
-size_t edits_between(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = std::exchange(row[j + 1], std::min({replaced, row[j] + 1, row[j + 1] + 1}));
-    }
-  }
-  return row.back();
-}
-
 std::unexpected<Error> unknown_shape(std::string_view shape) {
   auto nearest = kShapes;
   std::ranges::sort(nearest, {}, [shape](const KnownShape& known) {
@@ -77,100 +64,12 @@ std::unexpected<Error> unknown_shape(std::string_view shape) {
                      shape, nearest[0].name, nearest[1].name, nearest[2].name, nearest[3].name);
 }
 
-// Every tensor that a model of the configuration has: matrices in Q4_0, vectors and routers in F32.
-// Where they lie is filled in later.
-class TensorList {
- public:
-  explicit TensorList(const ModelConfig& config) : c_(config) {}
-
-  std::vector<Tensor> make() {
-    matrix("model.embed_tokens.weight", {c_.vocab_size, c_.hidden_size});
-    matrix("lm_head.weight", {c_.vocab_size, c_.hidden_size});
-    plain("model.norm.weight", {c_.hidden_size});
-    for (int64_t layer = 0; layer < c_.layers; ++layer) {
-      const std::string prefix = fmt::format("model.layers.{}.", layer);
-      plain(prefix + "input_layernorm.weight", {c_.hidden_size});
-      plain(prefix + "post_attention_layernorm.weight", {c_.hidden_size});
-      c_.is_mla() ? add_mla(prefix + "self_attn.") : add_attention(prefix + "self_attn.");
-      c_.is_sparse_layer(layer) ? add_moe(prefix + "mlp.")
-                                : add_mlp(prefix + "mlp.", c_.intermediate_size);
-    }
-    std::ranges::sort(tensors_, {}, &Tensor::name);
-    return std::move(tensors_);
-  }
-
- private:
-  void add_attention(const std::string& prefix) {
-    const int64_t q = c_.heads * c_.head_dim;
-    const int64_t kv = c_.kv_heads * c_.head_dim;
-    matrix(prefix + "q_proj.weight", {q, c_.hidden_size});
-    matrix(prefix + "k_proj.weight", {kv, c_.hidden_size});
-    matrix(prefix + "v_proj.weight", {kv, c_.hidden_size});
-    matrix(prefix + "o_proj.weight", {c_.hidden_size, q});
-    if (!c_.attention_bias) return;
-    plain(prefix + "q_proj.bias", {q});
-    plain(prefix + "k_proj.bias", {kv});
-    plain(prefix + "v_proj.bias", {kv});
-  }
-
-  void add_mla(const std::string& prefix) {
-    const MlaConfig& mla = c_.mla;
-    const int64_t q = c_.heads * c_.head_dim;
-    if (mla.q_lora_rank > 0) {
-      matrix(prefix + "q_a_proj.weight", {mla.q_lora_rank, c_.hidden_size});
-      plain(prefix + "q_a_layernorm.weight", {mla.q_lora_rank});
-      matrix(prefix + "q_b_proj.weight", {q, mla.q_lora_rank});
-    } else {
-      matrix(prefix + "q_proj.weight", {q, c_.hidden_size});
-    }
-    matrix(prefix + "kv_a_proj_with_mqa.weight",
-           {mla.kv_lora_rank + mla.rope_head_dim, c_.hidden_size});
-    plain(prefix + "kv_a_layernorm.weight", {mla.kv_lora_rank});
-    matrix(prefix + "k_b_proj.weight", {c_.heads, mla.kv_lora_rank, mla.nope_head_dim});
-    matrix(prefix + "v_b_proj.weight", {c_.heads, mla.v_head_dim, mla.kv_lora_rank});
-    matrix(prefix + "o_proj.weight", {c_.hidden_size, c_.heads * mla.v_head_dim});
-  }
-
-  void add_mlp(const std::string& prefix, int64_t width) {
-    matrix(prefix + "gate_proj.weight", {width, c_.hidden_size});
-    matrix(prefix + "up_proj.weight", {width, c_.hidden_size});
-    matrix(prefix + "down_proj.weight", {c_.hidden_size, width});
-  }
-
-  void add_moe(const std::string& prefix) {
-    plain(prefix + "gate.weight", {c_.moe.experts, c_.hidden_size});
-    if (c_.moe.correction_bias) plain(prefix + "gate.e_score_correction_bias", {c_.moe.experts});
-    for (int64_t expert = 0; expert < c_.moe.experts; ++expert) {
-      add_mlp(fmt::format("{}experts.{}.", prefix, expert), c_.moe.expert_hidden);
-    }
-    if (c_.moe.shared_experts > 0) {
-      add_mlp(prefix + "shared_experts.", c_.moe.shared_experts * c_.moe.expert_hidden);
-    }
-  }
-
-  void matrix(std::string name, std::initializer_list<int64_t> shape) {
-    add(std::move(name), DType::kQ4_0, Shape(shape));
-  }
-  void plain(std::string name, std::initializer_list<int64_t> shape) {
-    add(std::move(name), DType::kF32, Shape(shape));
-  }
-  void add(std::string name, DType dtype, const Shape& shape) {
-    tensors_.push_back({.name = std::move(name),
-                        .dtype = dtype,
-                        .shape = shape,
-                        .bytes = byte_size(dtype, shape.elements())});
-  }
-
-  const ModelConfig& c_;
-  std::vector<Tensor> tensors_;
-};
-
 // Norms are ones. Matrices are views of `blocks_`, other F32 tensors of `floats_`; both repeat a
 // short pattern, because drawing half a GB of numbers takes seconds.
 class RandomCheckpoint final : public Checkpoint {
  public:
   RandomCheckpoint(const ModelConfig& config, std::string_view shape)
-      : config_(config), path_(shape), tensors_(TensorList(config_).make()) {
+      : config_(config), path_(shape), tensors_(tensors_of(config_, TensorTypes{})) {
     config_.model_name = fmt::format("{} (random weights)", shape);
     int64_t most_block_bytes = 0;
     int64_t most_floats = 0;

@@ -1,5 +1,6 @@
-// What a deployment is predicted to do under a workload. `simulate` (simulation.h) makes one by running the
-// real scheduler with a simulated clock; `estimate` by a closed formula, for ranking many. Plain data.
+// What a deployment is predicted to do under a workload. `simulate` (simulation.h) makes one by
+// running the real scheduler with a simulated clock; `estimate` by a closed formula, for ranking
+// many. Plain data.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ struct Prediction {
   Percentiles itl_seconds;  // (last - first) / (tokens - 1) of each request, as loadtest counts it
   double output_tokens_per_second = 0;  // of all copies, at the offered load
   double requests_per_second = 0;
-  double mean_batch = 0;  // sequences that decode together, of one copy
+  double mean_batch = 0;     // sequences that decode together, of one copy
   double cached_tokens = 0;  // in the KV cache of one copy, at the 99th percentile
   MemoryUse memory;          // at that load
   StepTime step;             // the typical decode step, for what it is bound by
@@ -35,7 +36,8 @@ struct Prediction {
   double usd_per_million_tokens = 0;  // of output
 };
 
-// The model and its own queueing formula: a fixed point of batch size and step time (docs/planning.md).
+// The model and its own queueing formula: a fixed point of batch size and step time
+// (docs/planning.md).
 Prediction estimate(const Deployment& deployment, const Workload& workload);
 
 }  // namespace fathom::plan

@@ -1,5 +1,5 @@
-// What is asked of a deployment: how many requests come, how long they are, and what its user wants of it.
-// Plain data; any thread.
+// What is asked of a deployment: how many requests come, how long they are, and what its user wants
+// of it. Plain data; any thread.
 #pragma once
 
 #include <cstdint>
@@ -43,9 +43,10 @@ struct Wishes {
   double usd_per_hour = 0;  // budget of all devices together
 };
 
-// A trace as `fathom loadtest` reads it ({"at", "prompt_words"|"prompt", "max_tokens"}) or with exact counts
-// ({"at", "prompt_tokens", "output_tokens"}): JSON lines. Gaps in `at`, times that fall, other fields:
-// errors with the line.
+// A trace as `fathom loadtest` reads it ({"at", "prompt_words"|"prompt", "max_tokens"}) or with
+// exact counts
+// ({"at", "prompt_tokens", "output_tokens"}): JSON lines. Gaps in `at`, times that fall, other
+// fields: errors with the line.
 Result<std::vector<PastRequest>> parse_past_requests(std::string_view text, std::string_view file);
 
 }  // namespace fathom::plan

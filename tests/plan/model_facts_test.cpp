@@ -1,0 +1,113 @@
+#include "plan/model_facts.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+
+#include "checkpoint/random_checkpoint.h"
+#include "kernels/kernels.h"
+#include "models/model.h"
+
+namespace fathom::plan {
+namespace {
+
+// As the Hugging Face hub counts the published safetensors; of V3 the 671 billion without the layer
+// for multi-token prediction.
+TEST(ModelCatalogue, CountsTheParametersThatWerePublished) {
+  const std::map<std::string, int64_t> published{{"smollm2-135m", 134'515'008},
+                                                 {"r1-distill-qwen-1.5b", 1'777'088'000},
+                                                 {"r1-distill-qwen-7b", 7'615'616'512},
+                                                 {"r1-distill-qwen-14b", 14'770'033'664},
+                                                 {"r1-distill-qwen-32b", 32'763'876'352},
+                                                 {"r1-distill-llama-8b", 8'030'261'248},
+                                                 {"r1-distill-llama-70b", 70'553'706'496},
+                                                 {"r1-0528-qwen3-8b", 8'190'735'360},
+                                                 {"coder-6.7b", 6'740'512'768},
+                                                 {"v2-lite", 15'706'484'224},
+                                                 {"v2", 235'741'434'880},
+                                                 {"v3", 671'026'419'200}};
+  for (const auto& [name, parameters] : published) {
+    const auto facts = catalogue_facts(name, "bf16");
+    ASSERT_TRUE(facts.has_value()) << facts.error().message;
+    EXPECT_EQ(facts->parameters, parameters) << name;
+  }
+}
+
+TEST(ModelCatalogue, EveryRowHasASourceADateALicenceAndATier) {
+  for (const std::string& name : catalogue_models()) {
+    for (const std::string& precision : precisions_of(name)) {
+      const auto facts = catalogue_facts(name, precision);
+      ASSERT_TRUE(facts.has_value()) << facts.error().message;
+      EXPECT_NE(facts->source.find("config.json"), std::string::npos);
+      EXPECT_EQ(facts->released.size(), 7U);
+      EXPECT_FALSE(facts->licence.empty());
+      EXPECT_TRUE(facts->tier == "V1" || facts->tier == "Lite" || facts->tier == "Pro" ||
+                  facts->tier == "Nano");
+      EXPECT_GT(facts->weight_bytes, 0);
+    }
+  }
+}
+
+// As the index of the published files says (total_size).
+TEST(ModelCatalogue, KnowsTheSizeOfV3sFiles) {
+  const auto facts = catalogue_facts("v3", "fp8");
+  ASSERT_TRUE(facts.has_value());
+  EXPECT_NEAR(static_cast<double>(facts->file_bytes), 688.587e9, 0.5e9);
+  // DeepSeek-V3 Technical Report, section 2: 37 billion are active for each token.
+  EXPECT_NEAR(static_cast<double>(facts->active_parameters), 37e9, 1e9);
+}
+
+TEST(ModelCatalogue, NamesTheNearestOfAnUnknownModel) {
+  const auto facts = catalogue_facts("v2-light", "q4_0");
+  ASSERT_FALSE(facts.has_value());
+  EXPECT_NE(facts.error().message.find("v2-lite"), std::string::npos);
+  EXPECT_EQ(facts.error().kind, ErrorKind::kUsage);
+}
+
+TEST(ModelCatalogue, SaysWhichPrecisionsThereAre) {
+  EXPECT_FALSE(catalogue_facts("v2-lite", "fp8").has_value());
+  const auto facts = catalogue_facts("v2-lite", "int3");
+  ASSERT_FALSE(facts.has_value());
+  EXPECT_NE(facts.error().message.find("q4_0"), std::string::npos);
+}
+
+TEST(ModelFacts, WeighWhatALoadedModelHolds) {
+  const auto kernels = Kernels::make(KernelChoice::kAuto, ThreadOptions(1));
+  if (kernels->name() == "reference") GTEST_SKIP() << "the reference kernels do not pack";
+  for (const char* model : {"llama_gqa_tied", "qwen3", "deepseek_v2_lite", "deepseek_v3_fp8"}) {
+    const auto checkpoint =
+        Checkpoint::open(std::filesystem::path(FATHOM_TEST_DATA) / "golden" / "models" / model);
+    ASSERT_TRUE(checkpoint.has_value());
+    const auto loaded = LanguageModel::load(**checkpoint, *kernels);
+    ASSERT_TRUE(loaded.has_value());
+    const auto facts = facts_of(**checkpoint);
+    ASSERT_TRUE(facts.has_value());
+    // Rows that fill up a panel depend on the processor's vectors, and weigh much in tiny models.
+    EXPECT_NEAR(static_cast<double>(facts->weight_bytes),
+                static_cast<double>((*loaded)->weight_bytes()),
+                0.1 * static_cast<double>((*loaded)->weight_bytes()))
+        << model;
+  }
+}
+
+TEST(ModelFacts, OfAConfigurationAreThoseOfItsCheckpoint) {
+  const auto checkpoint = make_random_checkpoint("distill-1.5b");
+  ASSERT_TRUE(checkpoint.has_value());
+  const auto counted = facts_of(**checkpoint);
+  const auto computed = catalogue_facts("r1-distill-qwen-1.5b", "q4_0");
+  ASSERT_TRUE(counted.has_value() && computed.has_value());
+  EXPECT_EQ(counted->weight_bytes, computed->weight_bytes);
+  EXPECT_EQ(counted->parameters, computed->parameters);
+  EXPECT_EQ(counted->dense.int8_elements, computed->dense.int8_elements);
+}
+
+TEST(ModelFacts, NameWhatIsWrongWithAConfiguration) {
+  const auto facts =
+      facts_of_config(R"({"architectures": ["GPT2LMHeadModel"]})", "my.json", "q4_0");
+  ASSERT_FALSE(facts.has_value());
+  EXPECT_NE(facts.error().message.find("my.json"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace fathom::plan
