@@ -211,7 +211,8 @@ Result<int> bench(const BenchOptions& options) {
   if (!options.roofline.empty() && limits.int8_ops_per_second <= 0) {
     return fail("--roofline needs kernels for this processor, and it has only the reference ones.");
   }
-  BenchReport report(options.json, *model, *kernels, limits);
+  BenchReport report(options.json, *model, *kernels, limits, checkpoint->path().string(),
+                     options.shape);
   const StepCostModel costs(*checkpoint, model->cache_layout());
   FATHOM_CHECK(run_tests(plan, options.repeat, *model, costs, report));
   report.end();

@@ -26,7 +26,8 @@ std::string cpu_name() {
 }  // namespace
 
 BenchReport::BenchReport(bool json, const LanguageModel& model, Kernels& kernels,
-                         const MachineLimits& limits)
+                         const MachineLimits& limits, const std::string& path,
+                         const std::string& shape)
     : json_(json), limits_(limits) {
   const std::string cpu = cpu_name();
   machine_ = {{"cpu", cpu},
@@ -40,6 +41,8 @@ BenchReport::BenchReport(bool json, const LanguageModel& model, Kernels& kernels
   model_ = {{"name", model.config().model_name},
             {"architecture", model.config().architecture},
             {"weight_bytes", model.weight_bytes()}};
+  // What `fathom plan --fit` needs to find the model's tensors again.
+  model_[shape.empty() ? "path" : "shape"] = shape.empty() ? path : shape;
   title_ = fmt::format("{}, {} threads, {} kernels", cpu, kernels.threads().size(), kernels.name());
   if (json_) return;
   print(

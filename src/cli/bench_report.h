@@ -28,7 +28,9 @@ struct BenchResult {
 
 class BenchReport {
  public:
-  BenchReport(bool json, const LanguageModel& model, Kernels& kernels, const MachineLimits& limits);
+  // shape: of a model that is on no disk; empty: it was loaded from `path`.
+  BenchReport(bool json, const LanguageModel& model, Kernels& kernels, const MachineLimits& limits,
+              const std::string& path, const std::string& shape);
 
   void add(const BenchResult& result);
   void end() const;

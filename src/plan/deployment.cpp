@@ -127,6 +127,7 @@ StepTimer::StepTimer(const Deployment& deployment)
       layers_(d(deployment.model.config.layers)),
       sparse_layers_(d(deployment.model.sparse_layers())),
       hidden_(d(deployment.model.config.hidden_size)),
+      vocab_(d(deployment.model.config.vocab_size)),
       experts_per_token_(d(deployment.model.experts_per_token())),
       // A micro-batch goes through all stages, each with its own layers' cache.
       cache_share_(cache_share(deployment) * pp_) {
@@ -186,13 +187,18 @@ StepTime StepTimer::time(const StepWork& work) const {
          {Unit::kStep, Unit::kLayer, Unit::kRowWidth, Unit::kExpert, Unit::kExpertRow}) {
       time.overhead += units[unit] * costs.seconds[unit];
     }
-    time.seconds = costs.seconds_of(units) / tp_ + time.link + time.host;
+    time.model = costs.seconds_of(units) / tp_ + time.link + time.host;
+    const double serving =
+        costs.serve_step_seconds + costs.serve_logit_seconds * work.logits * vocab_;
+    time.overhead += serving;
+    time.seconds = time.model + serving;
   } else {
     const Efficiency& efficiency = hardware_.efficiency;
     time.memory /= efficiency.memory;
     time.compute /= efficiency.compute;
     time.overhead = efficiency.step_seconds;
-    time.seconds = std::max(time.memory, time.compute) + time.link + time.host + time.overhead;
+    time.model = std::max(time.memory, time.compute) + time.link + time.host;
+    time.seconds = time.model + time.overhead;
   }
   fill_bound(time);
   return time;

@@ -51,7 +51,8 @@ std::string_view name(
     Bound bound);  // "memory bandwidth", "arithmetic", "links", "host link", "overhead"
 
 struct StepTime {
-  double seconds = 0;
+  double seconds = 0;  // with what a server does beside the model: sampling, scheduling
+  double model = 0;    // the model's part, which `fathom bench` measures
   // What each part alone would take. Where steps were measured, they need not add up to `seconds`:
   // memory and compute are then those at the machine's ceilings.
   double memory = 0;
@@ -84,6 +85,7 @@ class StepTimer {
   double layers_ = 0;
   double sparse_layers_ = 0;
   double hidden_ = 0;
+  double vocab_ = 0;
   double experts_per_token_ = 0;
   double cache_share_ = 1;  // of the cache's bytes that a device of a stage reads
   double code_ops_ = 0;     // ceilings for quantised and plain weights

@@ -74,6 +74,36 @@ UnitCounter::Count UnitCounter::count(const StepWork& work) const {
   return count;
 }
 
+StepCosts likely_costs(const Ceilings& ceilings) {
+  const auto per = [](double share, double per_second, double otherwise) {
+    return 1 / (share * (per_second > 0 ? per_second : otherwise));
+  };
+  // Where a ceiling is unknown (only the reference kernels run), what a slow core does.
+  const double byte = per(0.8, ceilings.read_bytes_per_second, 5e9);
+  const double code = 2 * per(0.5, ceilings.int8_ops_per_second, 1e9);
+  const double real = 2 * per(0.5, ceilings.float_ops_per_second, 1e9);
+  StepCosts costs;
+  costs.seconds[Unit::kStep] = 20e-6;
+  costs.seconds[Unit::kLayer] = 20e-6;
+  costs.seconds[Unit::kRowWidth] = 4 * real;
+  costs.seconds[Unit::kWeightByte] = byte;
+  costs.seconds[Unit::kCode] = code / 10;
+  for (size_t i = 0; i < kRowKnots.size(); ++i) costs.seconds[Unit::kCodeRow + i] = code;
+  costs.seconds[Unit::kFloat] = real / 10;
+  costs.seconds[Unit::kFloatRow] = real;
+  costs.seconds[Unit::kExpert] = 2e-6;
+  costs.seconds[Unit::kExpertRow] = 4 * real;
+  costs.seconds[Unit::kDecodePair] = real;
+  costs.seconds[Unit::kPromptPair] = real;
+  costs.seconds[Unit::kLatentDecodePair] = real;
+  costs.seconds[Unit::kLatentPromptPair] = real;
+  costs.seconds[Unit::kCacheByte] = byte;
+  costs.serve_step_seconds = 50e-6;
+  costs.serve_logit_seconds = 2e-9;
+  costs.program_bytes = 60e6;
+  return costs;
+}
+
 double StepCosts::seconds_of(const UnitCounts& units) const {
   double sum = 0;
   for (size_t i = 0; i < units.size(); ++i) sum += units[i] * seconds[i];

@@ -8,6 +8,7 @@
 #include <cstddef>
 
 #include "kernels/attention.h"
+#include "plan/hardware.h"
 #include "plan/model_facts.h"
 
 namespace fathom::plan {
@@ -84,11 +85,16 @@ class UnitCounter {
   double pair_width_ = 0;   // layers * heads * (width of a key and of a value)
 };
 
+// Where no measurement says anything about a unit, what the ceilings make likely.
+struct StepCosts;
+StepCosts likely_costs(const Ceilings& ceilings);
+
 struct StepCosts {
   UnitCounts seconds{};  // of one unit, at least 0
-  // Beyond forward(): what a server adds to each step, and to each token drawn in it.
+  // Beyond the model's own: what a server adds to each step, and to each token drawn for each of
+  // its logits (all threads draw together).
   double serve_step_seconds = 0;
-  double serve_row_seconds = 0;
+  double serve_logit_seconds = 0;
   double program_bytes = 0;  // of the process without weights, cache and activations
 
   double seconds_of(const UnitCounts& units) const;

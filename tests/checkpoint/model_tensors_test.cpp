@@ -48,7 +48,7 @@ TEST(ModelTensors, AreThoseOfRealFilesOfEachFamily) {
 TEST(ModelTensors, PassTheCheckOfCheckpointsAtEachPrecision) {
   const auto checkpoint = golden("deepseek_v3");
   ASSERT_NE(checkpoint, nullptr);
-  for (const char* precision : {"bf16", "fp8"}) {
+  for (const char* precision : {"bf16", "q8_0", "q4_0"}) {
     const auto valid =
         validate_tensors(checkpoint->config(),
                          tensors_of(checkpoint->config(), *tensor_types(precision)), precision);

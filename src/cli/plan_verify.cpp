@@ -1,0 +1,215 @@
+#include "cli/plan_verify.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "checkpoint/random_checkpoint.h"
+#include "cli/serve_costs.h"
+#include "cli/terminal.h"
+#include "engine/engine.h"
+#include "loadtest/run.h"
+#include "loadtest/summary.h"
+#include "serve/server.h"
+
+namespace fathom::cli {
+namespace {
+
+struct Load {
+  const char* name;
+  double share;  // of the highest rate that it keeps up with
+};
+constexpr Load kLoads[] = {{"light load", 0.15}, {"half load", 0.5}, {"near saturation", 0.85}};
+constexpr int kSampledPrompts = 32;  // to learn how many tokens a prompt of so many words has
+
+double d(int64_t n) {
+  return static_cast<double>(n);
+}
+
+// Speeds and memory, as fathom bench runs the model.
+Result<std::vector<Comparison>> verify_steps(const VerifyRequest& request) {
+  const int64_t resident_before = resident_bytes();
+  std::unique_ptr<Checkpoint> checkpoint;
+  if (request.shape.empty()) {
+    FATHOM_TRY(const auto path, find_model(request.model));
+    FATHOM_TRY(checkpoint, Checkpoint::open(path));
+  } else {
+    FATHOM_TRY(checkpoint, make_random_checkpoint(request.shape));
+  }
+  const int64_t resident_checkpoint = resident_bytes();
+  ThreadOptions threads(request.model.threads);
+  threads.pin = request.model.pin;
+  threads.numa = !request.model.no_numa;
+  const auto kernels = Kernels::make(KernelChoice::kAuto, threads);
+  FATHOM_TRY(const auto model, LanguageModel::load(*checkpoint, *kernels));
+  std::vector<plan::BenchLine> lines = usual_bench_lines(checkpoint->config().context);
+  FATHOM_CHECK(measure_lines(lines, *model));
+
+  plan::Deployment deployment = request.deployment;
+  deployment.cache = model->cache_layout().type;
+  deployment.max_batch_tokens = model->max_batch_tokens();
+  deployment.max_running = 64;  // the largest batch of the lines
+  const std::string name = request.shape.empty() ? deployment.model.title : request.shape;
+  std::vector<Comparison> rows;
+  rows.reserve(lines.size() + 1);
+  // Made-up weights lie in memory beside the packed ones; those of files do not.
+  const int64_t made_up = request.shape.empty() ? 0 : resident_checkpoint - resident_before;
+  const plan::MemoryUse use = plan::memory_of(deployment, 0);
+  const double before = std::max(d(resident_before), use.program);
+  rows.push_back({.model = name,
+                  .what = "memory",
+                  .unit = "MB",
+                  .predicted = (use.total() - use.program + before) / 1e6,
+                  .measured = d(resident_bytes() - made_up) / 1e6});
+  const plan::UnitCounter counter(deployment.model, deployment.cache);
+  for (const plan::BenchLine& line : lines) {
+    rows.push_back({.model = name,
+                    .what = line.label(),
+                    .unit = "tokens/s",
+                    .predicted = predicted_speed(line, counter, deployment.max_batch_tokens,
+                                                 *deployment.hardware.costs),
+                    .measured = line.tokens_per_second});
+  }
+  return rows;
+}
+
+// A server on a free port of the loopback, in this process, and what it is asked.
+class ServedModel {
+ public:
+  static Result<std::unique_ptr<ServedModel>> start(const VerifyRequest& request) {
+    auto served = std::unique_ptr<ServedModel>(new ServedModel());
+    FATHOM_TRY(Model model, load_model(request.model));
+    served->model_ = std::move(model);
+    serve::ServeOptions options;
+    options.http.port = 0;
+    options.keep_ledger = false;
+    options.log = serve::LogFormat::kNone;
+    options.web_page = false;
+    options.engine.context = request.deployment.context;
+    options.engine.max_running = request.deployment.max_running;
+    FATHOM_TRY(served->server_,
+               serve::Server::start({{.name = "model", .model = *served->model_}}, options));
+    return served;
+  }
+
+  // How many tokens a request's prompt has on average, as the server renders it.
+  Result<double> prompt_tokens(const loadtest::Workload& workload) const {
+    double sum = 0;
+    for (uint64_t i = 0; i < kSampledPrompts; ++i) {
+      const std::string prompt = workload.ask(i).prompt;
+      FATHOM_TRY(const auto tokens, model_->tokenize(prompt));
+      sum += d(std::ssize(tokens));
+    }
+    return sum / kSampledPrompts;
+  }
+
+  Result<loadtest::Summary> load(const loadtest::Workload& workload, double rate,
+                                 double seconds) const {
+    loadtest::RunOptions options;
+    FATHOM_TRY(options.client.target,
+               loadtest::Target::parse(fmt::format("http://127.0.0.1:{}", server_->port())));
+    options.client.chat = false;
+    options.client.model = "model";
+    options.client.fields = {{"ignore_eos", true}};
+    options.arrivals = loadtest::Arrivals::kPoisson;
+    options.rate = rate;
+    options.duration = seconds;
+    FATHOM_TRY(const loadtest::RunLog log, loadtest::run(options, workload));
+    const loadtest::Summary summary = loadtest::summarise(log, 0);
+    if (summary.answered == 0) return fail("The server answered no request of the load test.");
+    return summary;
+  }
+
+ private:
+  ServedModel() = default;
+  std::optional<Model> model_;
+  std::unique_ptr<serve::Server> server_;
+};
+
+// The highest rate that the prediction keeps up with, by bisection.
+double highest_rate(const VerifyRequest& request, plan::Workload workload) {
+  const auto keeps_up = [&](double rate) {
+    workload.requests_per_second = rate;
+    return request.predict(request.deployment, workload).keeps_up;
+  };
+  double low = 0.01;
+  double high = low;
+  while (high < 1e4 && keeps_up(high)) {
+    low = high;
+    high *= 2;
+  }
+  for (int i = 0; i < 6; ++i) {
+    const double middle = std::sqrt(low * high);
+    (keeps_up(middle) ? low : high) = middle;
+  }
+  return low;
+}
+
+void add_spread(std::vector<Comparison>& rows, const std::string& model, const std::string& what,
+                const plan::Percentiles& predicted, const loadtest::Spread& measured) {
+  rows.push_back({.model = model,
+                  .what = fmt::format("{} p50", what),
+                  .unit = "ms",
+                  .predicted = 1e3 * predicted.p50,
+                  .measured = 1e3 * measured.p50});
+  rows.push_back({.model = model,
+                  .what = fmt::format("{} p90", what),
+                  .unit = "ms",
+                  .predicted = 1e3 * predicted.p90,
+                  .measured = 1e3 * measured.p90});
+}
+
+Status verify_loads(const VerifyRequest& request, std::vector<Comparison>& rows) {
+  FATHOM_TRY(const auto served, ServedModel::start(request));
+  loadtest::WorkloadOptions lengths;
+  lengths.seed = request.workload.seed;
+  // A word is about one token; how many exactly is counted.
+  lengths.prompt_words = request.workload.prompt_tokens;
+  lengths.output_tokens = request.workload.output_tokens;
+  const loadtest::Workload workload(lengths);
+  FATHOM_TRY(const double prompt_tokens, served->prompt_tokens(workload));
+  plan::Workload planned = request.workload;
+  planned.trace.clear();
+  planned.sessions = 0;
+  FATHOM_TRY(planned.prompt_tokens,
+             loadtest::Lengths::parse(fmt::format("{:.0f}", prompt_tokens), "the prompts' length"));
+  const double highest = highest_rate(request, planned);
+  const std::string& name = request.deployment.model.title;
+  rows.reserve(rows.size() + 15);
+  for (const Load& load : kLoads) {
+    planned.requests_per_second = load.share * highest;
+    const plan::Prediction predicted = request.predict(request.deployment, planned);
+    note(fmt::format("fathom: {}, {:.2f} requests/s for {:.0f} s\n", load.name,
+                     planned.requests_per_second, request.seconds));
+    FATHOM_TRY(const loadtest::Summary measured,
+               served->load(workload, planned.requests_per_second, request.seconds));
+    add_spread(rows, name, fmt::format("TTFT, {}", load.name), predicted.ttft_seconds,
+               measured.first_token);
+    add_spread(rows, name, fmt::format("ITL, {}", load.name), predicted.itl_seconds,
+               measured.inter_token);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<Comparison>> verify(const VerifyRequest& request) {
+  if (request.deployment.hardware.costs == nullptr ||
+      !request.deployment.hardware.fathom_runs_here) {
+    return usage_error(
+        "{} is not this machine: there is nothing to verify a plan for it with here.",
+        request.deployment.hardware.name);
+  }
+  FATHOM_TRY(std::vector<Comparison> rows, verify_steps(request));
+  if (request.shape.empty()) FATHOM_CHECK(verify_loads(request, rows));
+  return rows;
+}
+
+Result<int> verify_plan(const VerifyRequest& request) {
+  FATHOM_TRY(const auto rows, verify(request));
+  print(request.json ? comparison_json(rows)
+                     : comparison_table(rows, {"memory", "prefill", "decode", "TTFT", "ITL"}));
+  return 0;
+}
+
+}  // namespace fathom::cli
