@@ -11,11 +11,11 @@
 #include "cli/format.h"
 #include "cli/model_options.h"
 #include "cli/output_file.h"
-#include "cli/roofline.h"
 #include "cli/speed_test.h"
 #include "cli/work_progress.h"
 #include "engine/engine.h"
 #include "models/step_cost.h"
+#include "plan/roofline.h"
 
 namespace fathom::cli {
 namespace {
@@ -164,7 +164,7 @@ Status run_tests(const Plan& plan, int repeat, LanguageModel& model, const StepC
 
 Status write_roofline(const std::string& path, const BenchReport& report,
                       const MachineLimits& limits, const std::string& model_name) {
-  std::vector<RooflinePoint> points;
+  std::vector<plan::RooflinePoint> points;
   for (const BenchResult& result : report.results()) {
     const double ops = result.cost.int8_ops + result.cost.float_ops;
     const bool prefill = result.phase == "prefill";
@@ -179,7 +179,8 @@ Status write_roofline(const std::string& path, const BenchReport& report,
              ops * result.tokens_per_second / static_cast<double>(result.tokens_per_step)});
   }
   return write_output_file(
-      path, draw_roofline(fmt::format("{} on {}", model_name, report.title()), limits, points));
+      path,
+      plan::draw_roofline(fmt::format("{} on {}", model_name, report.title()), limits, points));
 }
 
 Result<int> bench(const BenchOptions& options) {

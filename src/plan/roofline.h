@@ -8,7 +8,7 @@
 
 #include "kernels/machine_limits.h"
 
-namespace fathom::cli {
+namespace fathom::plan {
 
 struct RooflinePoint {
   std::string label;
@@ -21,4 +21,4 @@ struct RooflinePoint {
 std::string draw_roofline(std::string_view title, const MachineLimits& limits,
                           const std::vector<RooflinePoint>& points);
 
-}  // namespace fathom::cli
+}  // namespace fathom::plan
