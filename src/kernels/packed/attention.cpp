@@ -106,10 +106,12 @@ void PackedKernels::attention(const AttentionShape& shape, const CacheView& cach
   const int64_t group = shape.heads / shape.kv_heads;
   const int64_t enough = pool_.size() * int64_t{2};
 
-  // Cut by tokens and heads; the fewer there are, the fewer heads share a read of the cache.
-  tasks_.clear();
+  // Cut by tokens and heads, and later by stretches of the cache; heads are kept together as long as
+  // that gives all threads something, because they share what is read of the cache and widened.
+  int64_t stretches = 0;
   for (int64_t heads_each = std::min(group, kPassHeads);; heads_each = (heads_each + 1) / 2) {
     tasks_.clear();
+    stretches = 0;
     for (const AttentionSequence& sequence : sequences) {
       const int64_t tokens_each = std::max<int64_t>(1, kPassRows / heads_each);
       for (int64_t token = 0; token < sequence.rows; token += tokens_each) {
@@ -118,13 +120,13 @@ void PackedKernels::attention(const AttentionShape& shape, const CacheView& cach
             tasks_.push_back({&shape, &cache, &sequence, token,
                               std::min(tokens_each, sequence.rows - token), head + h,
                               std::min(heads_each, group - h), AttentionTask::kAll, 0});
+            stretches += tasks_.back().stretches();
           }
         }
       }
     }
-    if (static_cast<int64_t>(tasks_.size()) >= enough || heads_each <= 4) break;
+    if (stretches >= enough || heads_each <= 4) break;
   }
-  // Then, if threads would be idle, by stretches of the cache.
   const size_t whole = tasks_.size();
   int64_t floats = 0;
   if (static_cast<int64_t>(whole) < enough) {
