@@ -41,7 +41,7 @@ struct CostModel {
   double usd_per_request = 0;     // energy above idle, and what else each request costs
 };
 CostModel cost_model(const Deployment& deployment, const Prediction& prediction,
-                     double most_requests_per_second, const Prices& prices);
+                     const Prices& prices);
 // Of a month with so many requests; at least one copy.
 double month_usd(const CostModel& model, double requests);
 
@@ -49,14 +49,15 @@ double month_usd(const CostModel& model, double requests);
 double hybrid_month_usd(const CostModel& lite, const CostModel& v1, double escalated,
                         double requests);
 
+// Where one stops being the cheaper. Costs grow in steps of whole copies, so that near it the order
+// may change more than once: this is the first time.
 struct BreakEven {
-  // From this volume on, the second costs no more than the first; nothing: never, up to the bound.
-  std::optional<double> requests_per_month;
-  bool second_is_always_cheaper = false;
+  bool second_is_cheaper_below = false;      // at the least volume, one request
+  std::optional<double> requests_per_month;  // nothing: the same is cheaper up to the bound
 };
 BreakEven break_even(const CostModel& first, const CostModel& second, double most_requests = 1e12);
 
-// The monthly fixed cost of `first` (beyond what it has) that puts the break-even at `requests`.
+// The monthly fixed cost to add to `first` so that both cost the same at `requests`.
 double fixed_cost_for(const CostModel& first, const CostModel& second, double requests);
 
 }  // namespace fathom::plan

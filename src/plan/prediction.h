@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "plan/demand.h"
 #include "plan/deployment.h"
 #include "plan/workload.h"
 
@@ -22,22 +23,26 @@ struct Prediction {
   bool simulated = false;  // else estimated
   bool keeps_up = true;    // false: the queue grows without bound at this load
   double utilisation = 0;  // share of time in which a copy computes
-  Percentiles ttft_seconds;
-  Percentiles itl_seconds;  // (last - first) / (tokens - 1) of each request, as loadtest counts it
+  Percentiles ttft_seconds = {};
+  Percentiles itl_seconds =
+      {};  // (last - first) / (tokens - 1) of each request, as loadtest counts it
   double output_tokens_per_second = 0;  // of all copies, at the offered load
   double requests_per_second = 0;
-  double mean_batch = 0;     // sequences that decode together, of one copy
-  double cached_tokens = 0;  // in the KV cache of one copy, at the 99th percentile
-  MemoryUse memory;          // at that load
-  StepTime step;             // the typical decode step, for what it is bound by
-  double watts = 0;          // of all devices
-  double usd_per_hour = 0;   // rent or write-off, and energy
+  double most_requests_per_second = 0;  // that all copies can answer, by the formula
+  double mean_batch = 0;                // sequences that decode together, of one copy
+  double cached_tokens = 0;             // in the KV cache of one copy, at the 99th percentile
+  int64_t kv_tokens = 0;                // room in that cache, as the command gives it
+  int64_t preemptions = 0;              // of one copy, where it was simulated
+  MemoryUse memory = {};    // with that cache full: beginnings are kept while there is room
+  StepTime step = {};       // the typical decode step, for what it is bound by
+  double watts = 0;         // of all devices
+  double usd_per_hour = 0;  // rent or write-off, and energy
   double usd_per_million_requests = 0;
   double usd_per_million_tokens = 0;  // of output
 };
 
-// The model and its own queueing formula: a fixed point of batch size and step time
-// (docs/planning.md).
+// The closed formula (queueing.h), in well under a millisecond. Costs are cost.h's to add.
 Prediction estimate(const Deployment& deployment, const Workload& workload);
+Prediction estimate(const Deployment& deployment, const Demand& demand);
 
 }  // namespace fathom::plan

@@ -50,7 +50,8 @@ struct Ranked {
   bool rented = false;
   int64_t kv_memory_bytes = 0;          // of one copy, what the command gives the cache
   double most_requests_per_second = 0;  // that all copies keep up with, estimated
-  std::string command;  // fathom serve ...; of hardware that this program does not run on: empty
+  std::string command =
+      {};  // fathom serve ...; of hardware that this program does not run on: empty
 };
 
 struct RuledOut {
@@ -70,8 +71,8 @@ struct Ranking {
 // from.
 Result<Ranking> rank(const Question& question);
 
-// The commands' text; "" where Fathom does not run on that hardware.
-std::string deployment_command(const Deployment& deployment, const ServerModel& server);
+// The command that starts one copy; empty where Fathom does not run on that hardware.
+std::string deployment_command(const Deployment& deployment, const Prediction& prediction);
 
 // "h100-80gb x 8 (tp 8)"; for tables and messages.
 std::string placement_text(const Deployment& deployment);

@@ -30,7 +30,7 @@ struct ServerModel {
 };
 
 struct SimulationOptions {
-  int64_t requests = 2000;     // of one replica; of a trace, all
+  int64_t requests = 2000;     // of one replica, more for many sessions; of a trace, all
   double warm_up_share = 0.1;  // of the requests, the first, which do not count
 };
 

@@ -1,0 +1,137 @@
+#include "plan/prediction.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "plan/cost.h"
+#include "plan/queueing.h"
+#include "plan/simulation.h"
+
+namespace fathom::plan {
+namespace {
+
+constexpr double kPage = CachePool::kPageTokens;
+// Of what the cache may hold, some is left to the system and for what grows.
+constexpr double kUsableShare = 0.95;
+
+Demand of_copy(Demand demand, int replicas) {
+  demand.requests_per_second /= replicas;
+  if (demand.sessions > 0) demand.sessions = std::ceil(demand.sessions / replicas);
+  return demand;
+}
+
+StepWork decode_work(double batch, double context) {
+  return {.decode_rows = batch, .decode_context = context, .logits = batch};
+}
+
+// Between idle and the draw of steps as they are.
+double watts_of(const Deployment& deployment, const StepTimer& timer, const StepTime& step,
+                double utilisation) {
+  const double idle = deployment.hardware.idle_watts * deployment.devices();
+  const double busy = timer.watts(step) * deployment.replicas;
+  return idle + utilisation * std::max(busy - idle, 0.0);
+}
+
+// Room for twice what so many need, so that beginnings are kept and nobody is preempted, as far as
+// there is memory.
+int64_t cache_tokens_for(const Deployment& deployment, const Demand& demand, double running) {
+  const double free = std::max(cache_tokens_that_fit(deployment), 0.0) * kUsableShare;
+  const double longest = std::min(demand.largest_sum, static_cast<double>(deployment.context));
+  const double wanted =
+      std::max(2 * running * (demand.prompt.mean + demand.output.mean),
+               std::max(longest, static_cast<double>(deployment.context)) + kPage);
+  return static_cast<int64_t>(std::floor(std::min(free, wanted) / kPage) * kPage);
+}
+
+ServerModel largest_server(const Deployment& deployment, const Demand& demand) {
+  ServerModel server;
+  server.context = deployment.context;
+  server.max_running = deployment.max_running;
+  server.max_batch_tokens = std::max(deployment.max_batch_tokens, deployment.max_running);
+  server.max_waiting =
+      std::max<int64_t>(server.max_waiting, std::llround(std::ceil(demand.sessions)));
+  server.cache_tokens =
+      cache_tokens_for(deployment, demand, static_cast<double>(deployment.max_running));
+  return server;
+}
+
+struct Sized {
+  ServerModel server;
+  QueueEstimate queue;
+};
+
+Sized sized(const Deployment& deployment, const Demand& copy, const StepTimer& timer) {
+  const auto seconds = [&timer](const StepWork& work) { return timer.time(work).seconds; };
+  Sized sized{.server = largest_server(deployment, copy), .queue = {}};
+  sized.queue = estimate_queue(sized.server, copy, seconds);
+  const double running = sized.queue.keeps_up ? sized.queue.running_p99 + 1
+                                              : static_cast<double>(deployment.max_running);
+  sized.server.cache_tokens =
+      std::min(sized.server.cache_tokens, cache_tokens_for(deployment, copy, running));
+  return sized;
+}
+
+}  // namespace
+
+ServerModel server_of(const Deployment& deployment, const Workload& workload) {
+  const StepTimer timer(deployment);
+  return sized(deployment, of_copy(demand_of(workload), deployment.replicas), timer).server;
+}
+
+Prediction estimate(const Deployment& deployment, const Workload& workload) {
+  return estimate(deployment, demand_of(workload));
+}
+
+Prediction estimate(const Deployment& deployment, const Demand& demand) {
+  const StepTimer timer(deployment);
+  const Demand copy = of_copy(demand, deployment.replicas);
+  const auto [server, queue] = sized(deployment, copy, timer);
+  Prediction prediction;
+  prediction.keeps_up = queue.keeps_up;
+  prediction.utilisation = queue.utilisation;
+  prediction.ttft_seconds = queue.ttft_seconds;
+  prediction.itl_seconds = queue.itl_seconds;
+  prediction.requests_per_second = queue.requests_per_second * deployment.replicas;
+  prediction.most_requests_per_second = queue.most_requests_per_second * deployment.replicas;
+  prediction.output_tokens_per_second = prediction.requests_per_second * demand.output.mean;
+  prediction.mean_batch = queue.mean_batch;
+  const double context = demand.prompt.mean + demand.output.mean / 2;
+  prediction.cached_tokens = queue.running_p99 * context;
+  prediction.kv_tokens = server.cache_tokens;
+  prediction.memory = memory_of(deployment, static_cast<double>(server.cache_tokens));
+  prediction.step = timer.time(decode_work(std::max(queue.mean_batch, 1.0), context));
+  prediction.watts = watts_of(deployment, timer, prediction.step, queue.utilisation);
+  return prediction;
+}
+
+Result<Prediction> simulate(const Deployment& deployment, const Workload& workload,
+                            const SimulationOptions& options) {
+  const StepTimer timer(deployment);
+  const Demand demand = of_copy(demand_of(workload), deployment.replicas);
+  const auto [server, queue] = sized(deployment, demand, timer);
+  const Workload copy = share_of(workload, deployment.replicas);
+  FATHOM_TRY(const Simulation run,
+             simulate(
+                 server, copy, [&timer](const StepWork& work) { return timer.time(work).seconds; },
+                 options));
+  const double replicas = deployment.replicas;
+  Prediction prediction;
+  prediction.simulated = true;
+  prediction.keeps_up = !run.queue_grows && run.refused == 0 && run.answered > 0;
+  prediction.utilisation = run.seconds > 0 ? run.busy_seconds / run.seconds : 0;
+  prediction.ttft_seconds = run.ttft_seconds;
+  prediction.itl_seconds = run.itl_seconds;
+  prediction.requests_per_second = run.requests_per_second * replicas;
+  prediction.most_requests_per_second = queue.most_requests_per_second * replicas;
+  prediction.output_tokens_per_second = run.output_tokens_per_second * replicas;
+  prediction.mean_batch = run.mean_batch;
+  prediction.cached_tokens = run.cached_tokens_p99;
+  prediction.preemptions = static_cast<int64_t>(run.preemptions);
+  prediction.kv_tokens = server.cache_tokens;
+  prediction.memory = memory_of(deployment, static_cast<double>(server.cache_tokens));
+  prediction.step = timer.time(decode_work(std::max(run.mean_batch, 1.0), run.mean_context));
+  prediction.watts = watts_of(deployment, timer, prediction.step, prediction.utilisation);
+  return prediction;
+}
+
+}  // namespace fathom::plan
