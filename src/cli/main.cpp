@@ -7,6 +7,7 @@
 
 #include "base/quote.h"
 #include "cli/command.h"
+#include "cli/plan.h"
 #include "cli/terminal.h"
 
 namespace fathom::cli {
@@ -55,6 +56,7 @@ int run_command_line(int argc, char** argv) {
   add_usage(app, chosen);
   add_route(app, chosen);
   add_loadtest(app, chosen);
+  add_plan(app, chosen);
 
   if (argc <= 1) {
     note(app.help());

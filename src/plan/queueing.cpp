@@ -211,8 +211,9 @@ class Numbers {
     chances_.push_back(1);
     const auto limit = static_cast<size_t>(most);
     // Beyond the most that run, a geometric tail; as far as it matters.
-    for (size_t n = 1; n < limit + 20'000 && weight > 1e-12 * sum; ++n) {
-      weight *= rate / states.at(std::min(static_cast<double>(n), most)).rate;
+    const double last = rate / states.at(most).rate;
+    for (size_t n = 1; n < limit + 5000 && weight > 1e-7 * sum; ++n) {
+      weight *= n < limit ? rate / states.at(static_cast<double>(n)).rate : last;
       chances_.push_back(weight);
       sum += weight;
     }
@@ -297,7 +298,7 @@ QueueEstimate estimate_queue(const ServerModel& server, const Demand& demand,
   estimate.keeps_up = rate < estimate.most_requests_per_second;
   estimate.requests_per_second = std::min(rate, estimate.most_requests_per_second);
   // Near the limit, the numbers of a load that can just be borne.
-  const Numbers numbers(states, most, std::min(rate, 0.999 * estimate.most_requests_per_second));
+  const Numbers numbers(states, most, std::min(rate, 0.99 * estimate.most_requests_per_second));
   estimate.utilisation = estimate.keeps_up ? 1 - numbers.idle() : 1;
   const double mean = estimate.keeps_up ? numbers.mean() : most;
   estimate.mean_running = std::min(mean, most);

@@ -1,0 +1,68 @@
+// The flags of fathom plan, and what they ask.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "plan/ranking.h"
+
+namespace CLI {
+class App;
+}
+
+namespace fathom::cli {
+
+struct PlanFlags {
+  std::vector<std::string> models;  // catalogue names, checkpoints, or folders with a config.json
+  std::vector<std::string> precisions;
+  std::vector<std::string> hardware;
+  std::string hardware_file;
+
+  double rate = 0;
+  int64_t sessions = 0;
+  std::string trace;
+  std::string ledger;
+  std::string prompt = "256";
+  std::string output = "128";
+  int64_t shared_prefix = 0;
+  uint64_t seed = 0;
+
+  double ttft_ms = 0;
+  double itl_ms = 0;
+  double percentile = 90;
+  int64_t context = 4096;
+  std::optional<double> quality;
+  std::string modality = "text";
+  bool on_premises = false;
+  double budget = 0;
+
+  std::string by = "cost";
+  std::string kv_cache = "f16";
+  int64_t max_running = 256;
+  int64_t most_devices = 64;
+  int64_t top = 5;
+  double kwh_usd = 0.15;
+  double write_off_years = 3;
+  bool buy = false;
+
+  std::vector<size_t> break_even;  // two places of the ranking
+  double fixed_usd = 0;            // a month, of the first
+  std::optional<double> escalated;
+
+  bool json = false;
+  bool fit = false;                    // instead of a ranking: what steps cost here
+  std::vector<std::string> fit_files;  // of fathom bench --json
+  bool verify = false;                 // run the best of the ranking here
+  double verify_seconds = 20;          // each of three loads
+};
+
+void add_plan_options(CLI::App& command, PlanFlags& flags);
+
+// Reads traces, checkpoints and files of hardware, and measures this machine where it is asked for
+// and not measured yet.
+Result<plan::Question> plan_question(const PlanFlags& flags);
+
+}  // namespace fathom::cli
