@@ -119,11 +119,13 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
   command.add_option("--kv-memory", flags.kv_memory, "memory for keys and values (64M, 2G)")
       ->type_name("SIZE");
   command
-      .add_option("--speculate,--draft", flags.speculate,
-                  "guess tokens and check several in one step, while that is faster; answers stay "
-                  "the same. lookup: from what was said before; or by a smaller model of the same "
-                  "vocabulary, one that is served too (NAME) or another")
-      ->type_name("off|lookup|NAME|MODEL");
+      .add_option(
+          "--speculate,--draft", flags.speculate,
+          "guess tokens and check several in one step, while that is faster; answers stay "
+          "the same. lookup: from what was said before; mtp: by DeepSeek-V3's own layer for "
+          "it; or by a smaller model of the same vocabulary, one that is served too (NAME) "
+          "or another")
+      ->type_name("off|lookup|mtp|NAME|MODEL");
   command
       .add_option("--draft-tokens", flags.draft_tokens,
                   "guess at most N tokens of an answer at a time")
@@ -190,6 +192,7 @@ Result<std::vector<ModelChoice>> model_choices(const ServeFlags& flags) {
     const ModelChoice split = split_choice(text);
     ModelChoice choice{.name = split.name, .model = flags.model};
     choice.model.model = split.model.model;
+    choice.model.mtp = flags.speculate == "mtp";
     if (!text.empty() && choice.model.model.empty()) {
       return usage_error("-m {} names no model after the '='.", text);
     }
@@ -210,16 +213,11 @@ namespace {
 
 Status check_speculation(const ServeFlags& flags) {
   if (flags.speculate.empty()) {
-    return usage_error("--speculate is empty; it must be off, lookup, or a draft model.");
-  }
-  if (flags.speculate == "mtp") {
-    return usage_error(
-        "--speculate mtp is for fathom run and chat: the server guesses by lookup or by a draft "
-        "model.");
+    return usage_error("--speculate is empty; it must be off, lookup, mtp, or a draft model.");
   }
   if (!flags.draft_tokens) return {};
   if (flags.speculate == "off") {
-    return usage_error("--draft-tokens needs --speculate lookup or a draft model.");
+    return usage_error("--draft-tokens needs --speculate lookup, mtp, or a draft model.");
   }
   return check_range("--draft-tokens", *flags.draft_tokens, 1, DraftPolicy::kMostTokens);
 }
@@ -231,8 +229,9 @@ Result<Speculation> speculation(const ServeFlags& flags,
   Speculation speculation;
   speculation.draft_tokens = flags.draft_tokens.value_or(0);
   if (flags.speculate == "off") return speculation;
-  if (flags.speculate == "lookup") {
-    speculation.method = Speculation::Method::kLookup;
+  if (flags.speculate == "lookup" || flags.speculate == "mtp") {
+    speculation.method =
+        flags.speculate == "mtp" ? Speculation::Method::kMtp : Speculation::Method::kLookup;
     return speculation;
   }
   speculation.method = Speculation::Method::kDraftModel;

@@ -33,7 +33,8 @@ struct ServeFlags {
   bool no_ledger = false;
   int64_t usage_days = 90;
   serve::KeyLimits key_limits;
-  std::string speculate = "off";  // or "lookup", or a draft model: by its name here, or as -m does
+  std::string speculate =
+      "off";  // or "lookup", "mtp", or a draft model: a name of models, or as -m
   std::optional<int64_t> draft_tokens;
   std::string prices;       // a file
   std::string tool_format;  // empty: as the chat template tells

@@ -79,6 +79,7 @@ struct ServingEngine::Impl {
   double guess();
   void compute(const std::vector<ScheduledSequence>& plan);
   void judge_guesses(const ScheduledSequence& scheduled, Answer& answer);
+  void observe(const ScheduledSequence& scheduled, const Rows& computed);
   void end_answer(SequenceId id);
   void count_queued();
   void publish();

@@ -37,6 +37,7 @@ void ServingEngine::Impl::step() {
       guessing.said += std::ssize(answer.generation.tokens());
       judge_guesses(work_done, answer);
     }
+    observe(work_done, rows[i]);
     if (work_done.last && !std::exchange(answer.prompt_done, true)) {
       stats.prompt_tokens += answer.taken.request.prompt.size();
       stats.cached_tokens += static_cast<uint64_t>(scheduler.cached_tokens(work_done.id));
@@ -48,6 +49,7 @@ void ServingEngine::Impl::step() {
       scheduler.append(work_done.id, answer.generation.tokens());
     }
   }
+  if (drafting.drafter) drafting.drafter->settle();
   for (const SequenceId id : ended) end_answer(id);
   if (drafting.drafter && guessing.decoding > 0) draft_policy.record(guessing);
 
@@ -109,6 +111,19 @@ void ServingEngine::Impl::judge_guesses(const ScheduledSequence& scheduled, Answ
   stats.accepted_tokens += static_cast<uint64_t>(right);
 }
 
+// Shows the drafter which of the rows remain: all but those of guesses that were wrong.
+void ServingEngine::Impl::observe(const ScheduledSequence& scheduled, const Rows& computed) {
+  const Generation& generation = computed.answer->generation;
+  if (!drafting.drafter || !drafting.drafter->observes() || generation.wants_hidden_states())
+    return;
+  const int64_t right =
+      scheduled.guesses == 0 ? 0 : std::max<int64_t>(std::ssize(generation.tokens()) - 1, 0);
+  const auto remain = static_cast<size_t>(std::ssize(scheduled.tokens) - scheduled.guesses + right);
+  const size_t width = computed.hidden_states.size() / scheduled.tokens.size();
+  drafting.drafter->observe(scheduled.id, scheduled.position, scheduled.tokens.first(remain),
+                            computed.hidden_states.first(remain * width));
+}
+
 // Runs the plan and lets every answer draw its token, on all threads.
 void ServingEngine::Impl::compute(const std::vector<ScheduledSequence>& plan) {
   using Logits = BatchSequence::Logits;
@@ -117,8 +132,9 @@ void ServingEngine::Impl::compute(const std::vector<ScheduledSequence>& plan) {
   for (const ScheduledSequence& scheduled : plan) {
     Answer& answer = *answers.at(scheduled.id);
     const Generation& generation = answer.generation;
-    const bool hidden = generation.wants_hidden_states();
-    const Logits logits = hidden                                                    ? Logits::kNone
+    const bool pools = generation.wants_hidden_states();
+    const bool hidden = pools || (drafting.drafter && drafting.drafter->observes());
+    const Logits logits = pools                                                     ? Logits::kNone
                           : generation.wants_every_logit() || scheduled.guesses > 0 ? Logits::kAll
                           : scheduled.last                                          ? Logits::kLast
                                                                                     : Logits::kNone;

@@ -51,6 +51,11 @@ bool is_api_name(std::string_view name) {
          });
 }
 
+std::string schema_of(const AnswerFormat& format) {
+  if (format.kind == Kind::kJsonObject) return R"({"type": "object"})";
+  return format.text;
+}
+
 ApiResult<std::optional<AnswerFormat>> read_answer_format(Fields& fields, std::string_view name,
                                                           bool flat) {
   const Json* value = fields.find(name);

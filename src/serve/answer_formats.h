@@ -4,12 +4,16 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "fathom/answer_format.h"
 #include "serve/fields.h"
 
 namespace fathom::serve {
+
+// The schema of a format that is JSON (kJsonObject, kJsonSchema), for a part of a grammar.
+std::string schema_of(const AnswerFormat& format);
 
 // Reads the field `name`; none: the answer is free. flat: a schema's fields stand beside its type,
 // as in the responses API, and not in an object of their own.

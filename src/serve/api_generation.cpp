@@ -162,7 +162,7 @@ ApiStatus Api::chat(ApiCall& call) {
     FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, wanted.tools, "messages"));
     FATHOM_CHECK(model.apply(wanted.generation, request));
     FATHOM_TRY(request.constraint, model.constraint(wanted.generation, "response_format"));
-    FATHOM_TRY(auto tools, model.offer_tools(wanted.tools, request));
+    FATHOM_TRY(auto tools, model.offer_tools(wanted.tools, wanted.generation.format, request));
     FATHOM_TRY(const Tokenizer* words, model.tokenizer());
     Job job{.model = &model,
             .requests = {},
@@ -214,7 +214,8 @@ ApiStatus Api::responses(ApiCall& call) {
     FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, wanted.tools, "input"));
     FATHOM_CHECK(model.apply(wanted.generation, request));
     FATHOM_TRY(request.constraint, model.constraint(wanted.generation, "text.format"));
-    FATHOM_TRY(const auto tools, model.offer_tools(wanted.tools, request));
+    FATHOM_TRY(const auto tools,
+               model.offer_tools(wanted.tools, wanted.generation.format, request));
     Job job{.model = &model,
             .requests = {},
             .writer = responses_writer(label(call, model, "resp_"), wanted, tools),

@@ -71,11 +71,17 @@ ApiResult<std::vector<Message>> read_messages(const Json* value, const std::stri
 // A format would forbid the calls, and a call the format.
 ApiStatus check_tools(const ToolRequest& tools, const GenerationRequest& generation,
                       const char* format) {
+  using Kind = AnswerFormat::Kind;
   if (!tools.active() || !generation.format) return {};
-  return bad_request(format,
-                     "{} does not go with tools that may be called. Leave out one, or set "
-                     "tool_choice to none.",
-                     format);
+  if (generation.format->kind == Kind::kJsonObject ||
+      generation.format->kind == Kind::kJsonSchema) {
+    return {};
+  }
+  return bad_request(
+      format,
+      "Beside tools that may be called, {} must be text, json_object or json_schema. "
+      "Leave out one, or set tool_choice to none.",
+      format);
 }
 
 ApiStatus read_chat_logprobs(Fields& fields, GenerationRequest& request) {

@@ -1,5 +1,6 @@
 #include "serve/served_model.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "engine/sampler.h"
+#include "serve/answer_formats.h"
 
 namespace fathom::serve {
 
@@ -73,8 +75,25 @@ ApiResult<std::shared_ptr<const Constraint>> ServedModel::constraint(
   return *std::move(compiled);
 }
 
-ApiResult<std::optional<ToolUse>> ServedModel::offer_tools(const ToolRequest& tools,
-                                                           Request& request) const {
+namespace {
+
+// None: the answer is text with calls in it, as the model makes them.
+std::optional<BesideCalls> beside_calls(ToolFormat tool_format, const ToolRequest& tools,
+                                        const std::optional<AnswerFormat>& format) {
+  using Kind = BesideCalls::Kind;
+  if (tools.choice == ToolRequest::Choice::kRequired) return BesideCalls{};
+  if (format) {
+    return BesideCalls{.kind = Kind::kDocument, .schema = schema_of(*format)};
+  }
+  const bool strict = std::ranges::any_of(tools.tools, &Tool::strict);
+  if (!strict || tool_format == ToolFormat::kJson) return std::nullopt;
+  return BesideCalls{.kind = Kind::kText};
+}
+
+}  // namespace
+
+ApiResult<std::optional<ToolUse>> ServedModel::offer_tools(
+    const ToolRequest& tools, const std::optional<AnswerFormat>& format, Request& request) const {
   if (!tools.active()) return std::nullopt;
   if (!tool_format) {
     return bad_request("tools",
@@ -86,9 +105,15 @@ ApiResult<std::optional<ToolUse>> ServedModel::offer_tools(const ToolRequest& to
   request.keep_special = has_special_marks(*tool_format, *words);
   const bool parallel = tools.parallel && !tools.only;
   if (tools.choice == ToolRequest::Choice::kRequired) {
-    auto compiled =
-        engine->compile({.kind = AnswerFormat::Kind::kGrammar,
-                         .text = tool_grammar(*tool_format, tools.callable(), parallel, *words)});
+    if (const Status able = can_call(*tool_format, *words); !able) {
+      return bad_request("tool_choice", "{} cannot be made to call: {}", in_quotes(name),
+                         able.error().message);
+    }
+  }
+  if (const auto beside = beside_calls(*tool_format, tools, format)) {
+    auto compiled = engine->compile(
+        {.kind = AnswerFormat::Kind::kGrammar,
+         .text = tool_grammar(*tool_format, tools.callable(), parallel, *words, *beside)});
     if (!compiled) return bad_request("tools", "{}", compiled.error().message);
     request.constraint = *std::move(compiled);
   }

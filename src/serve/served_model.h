@@ -31,8 +31,11 @@ struct ServedModel {
   // Null where the answer may be anything.
   ApiResult<std::shared_ptr<const Constraint>> constraint(const GenerationRequest& wanted,
                                                           const char* param) const;
-  // How to read the answer; with tools that must be called also the request's constraint.
-  ApiResult<std::optional<ToolUse>> offer_tools(const ToolRequest& tools, Request& request) const;
+  // How to read the answer; where tools must be called, obey their schemas or go beside `format`,
+  // also the request's constraint.
+  ApiResult<std::optional<ToolUse>> offer_tools(const ToolRequest& tools,
+                                                const std::optional<AnswerFormat>& format,
+                                                Request& request) const;
 };
 
 }  // namespace fathom::serve

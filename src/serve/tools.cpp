@@ -24,7 +24,8 @@ ApiResult<Tool> read_function(Fields& fields) {
   }
   tool.name = *std::move(name);
   FATHOM_CHECK(fields.string("description"));
-  FATHOM_CHECK(fields.boolean("strict"));
+  FATHOM_TRY(const auto strict, fields.boolean("strict"));
+  tool.strict = strict.value_or(false);
   if (const Json* parameters = fields.find("parameters")) {
     if (!parameters->is_object()) {
       return bad_request(fields.path("parameters"), "{} must be an object, not {}.",

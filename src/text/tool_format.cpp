@@ -26,6 +26,20 @@ std::string literal(std::string_view text) {
   return Json(text).dump();
 }
 
+std::vector<std::string_view> marks_of(ToolFormat format) {
+  switch (format) {
+    case ToolFormat::kHermes:
+      return {kHermesBegin, kHermesEnd};
+    case ToolFormat::kDeepSeek:
+    case ToolFormat::kDeepSeekV31:
+      return {kDeepSeekCallsBegin, kDeepSeekCallBegin, kDeepSeekSeparator, kDeepSeekCallEnd,
+              kDeepSeekCallsEnd};
+    case ToolFormat::kJson:
+      return {};
+  }
+  return {};
+}
+
 // A mark is one token in most vocabularies; where that token is special, no text spells it.
 std::string mark(std::string_view text, const Tokenizer& tokenizer) {
   const auto token = tokenizer.id(text);
@@ -97,50 +111,138 @@ bool has_special_marks(ToolFormat format, const Tokenizer& tokenizer) {
   return false;
 }
 
-std::string tool_grammar(ToolFormat format, const std::vector<Tool>& tools, bool parallel,
-                         const Tokenizer& tokenizer) {
-  const auto special = [&](std::string_view text) { return mark(text, tokenizer); };
-  std::string calls;
-  std::string rules;
-  for (size_t i = 0; i < tools.size(); ++i) {
-    const Tool& tool = tools[i];
-    const std::string rule = "call_" + std::to_string(i);
-    const std::string quoted = Json(tool.name).dump();
-    const std::string arguments =
-        " %json " + (tool.parameters.empty() ? R"({"type": "object"})" : tool.parameters) + "\n";
-    const std::string body = "arguments_" + std::to_string(i);
-    calls += (i == 0 ? "" : " | ") + rule;
-    rules += fmt::format("{}:{}{}: ", body, arguments, rule);
-    switch (format) {
+Status can_call(ToolFormat format, const Tokenizer& tokenizer) {
+  for (const std::string_view text : marks_of(format)) {
+    if (tokenizer.id(text)) continue;
+    const auto tokens = tokenizer.encode(text, SpecialText::kPlain, false);
+    if (tokens && tokenizer.decode(*tokens) == text) continue;
+    return fail("The model's vocabulary cannot spell {}, with which the tool format {} calls.",
+                in_quotes(text), name(format));
+  }
+  return {};
+}
+
+namespace {
+
+// Of the grammar of answers that call tools, the rules of calls.
+class CallRules {
+ public:
+  CallRules(ToolFormat format, const Tokenizer& tokenizer)
+      : format_(format), tokenizer_(tokenizer) {}
+
+  // `rest_i`: a call of the tool behind the mark that begins one.
+  std::string rest(size_t i, const Tool& tool, bool obeys) const {
+    const bool any = !obeys || tool.parameters.empty();
+    const std::string body = fmt::format("arguments_{}", i);
+    std::string text;
+    switch (format_) {
       case ToolFormat::kHermes:
-        rules += fmt::format("{} {} {} {} {}", special(kHermesBegin),
-                             literal("\n{\"name\": " + quoted + ", \"arguments\": "), body,
-                             literal("}\n"), special(kHermesEnd));
+        text = fmt::format(
+            "{} {} {} {}",
+            literal(fmt::format("\n{{\"name\": {}, \"arguments\": ", Json(tool.name).dump())), body,
+            literal("}\n"), special(kHermesEnd));
         break;
       case ToolFormat::kDeepSeek:
-        rules += special(kDeepSeekCallBegin) + " \"function\" " + special(kDeepSeekSeparator) +
-                 " " + literal(tool.name + "\n```json\n") + " " + body + " " + literal("\n```") +
-                 " " + special(kDeepSeekCallEnd);
+        text = fmt::format("\"function\" {} {} {} {} {}", special(kDeepSeekSeparator),
+                           literal(tool.name + "\n```json\n"), body, literal("\n```"),
+                           special(kDeepSeekCallEnd));
         break;
       case ToolFormat::kDeepSeekV31:
-        rules += special(kDeepSeekCallBegin) + " " + literal(tool.name) + " " +
-                 special(kDeepSeekSeparator) + " " + body + " " + special(kDeepSeekCallEnd);
+        text = fmt::format("{} {} {} {}", literal(tool.name), special(kDeepSeekSeparator), body,
+                           special(kDeepSeekCallEnd));
         break;
       case ToolFormat::kJson:
-        rules += fmt::format("{} {} \"}}\"", literal("{\"name\": " + quoted + ", \"parameters\": "),
-                             body);
+        text = fmt::format(
+            "{} {} \"}}\"",
+            literal(fmt::format("{{\"name\": {}, \"parameters\": ", Json(tool.name).dump())), body);
         break;
     }
-    rules += "\n";
+    return fmt::format("{}: %json {}\nrest_{}: {}\n", body,
+                       any ? R"({"type": "object"})" : tool.parameters, i, text);
   }
-  // Llama 3 calls one tool at a time.
-  const bool several = parallel && format != ToolFormat::kJson;
-  const bool deepseek = format == ToolFormat::kDeepSeek || format == ToolFormat::kDeepSeekV31;
-  const std::string between = format == ToolFormat::kDeepSeekV31 ? "" : "\"\\n\" ";
-  std::string start = "call" + (several ? " (" + between + "call)*" : std::string());
-  if (deepseek)
-    start = special(kDeepSeekCallsBegin) + " " + start + " " + special(kDeepSeekCallsEnd);
-  return "start: " + start + "\ncall: " + calls + "\n" + rules;
+
+  // A call, behind the mark that begins an answer's first.
+  std::string first_rest() const {
+    return deepseek() ? fmt::format("{} rest", special(kDeepSeekCallBegin)) : "rest";
+  }
+  // Another behind it; Llama 3 calls one tool at a time.
+  std::string next() const {
+    switch (format_) {
+      case ToolFormat::kHermes:
+        return fmt::format("\"\\n\" {} rest", special(kHermesBegin));
+      case ToolFormat::kDeepSeek:
+        return fmt::format("\"\\n\" {} rest", special(kDeepSeekCallBegin));
+      case ToolFormat::kDeepSeekV31:
+        return fmt::format("{} rest", special(kDeepSeekCallBegin));
+      case ToolFormat::kJson:
+        break;
+    }
+    return {};
+  }
+  std::string_view opening() const {
+    return deepseek() ? kDeepSeekCallsBegin : format_ == ToolFormat::kHermes ? kHermesBegin : "";
+  }
+  bool opening_is_special() const {
+    const auto token = tokenizer_.id(opening());
+    return token && tokenizer_.is_special(*token);
+  }
+  // All calls behind the opening mark.
+  std::string calls(bool parallel) const {
+    std::string text = first_rest();
+    if (parallel && !next().empty()) text += fmt::format(" ({})*", next());
+    if (deepseek()) text += fmt::format(" {}", special(kDeepSeekCallsEnd));
+    return text;
+  }
+  std::string special(std::string_view text) const { return mark(text, tokenizer_); }
+  bool deepseek() const {
+    return format_ == ToolFormat::kDeepSeek || format_ == ToolFormat::kDeepSeekV31;
+  }
+
+ private:
+  ToolFormat format_;
+  const Tokenizer& tokenizer_;
+};
+
+// Text is free up to the mark with which calls begin.
+std::string text_and_calls(const CallRules& rules, bool parallel) {
+  const bool again = parallel && !rules.deepseek();
+  const std::string calls = rules.calls(parallel);
+  if (rules.opening_is_special()) {
+    return fmt::format("start: TEXT? ({} {} TEXT?){}\nTEXT: /(?s:.+)/\n",
+                       rules.special(rules.opening()), calls, again ? "*" : "?");
+  }
+  return fmt::format(
+      "start: (lead {}){} TEXT?\nlead[lazy]: /(?s:.*){}/\n"
+      "TEXT: /(?s:.+)/ & ~/(?s:.*){}(?s:.*)/\n",
+      calls, again ? "*" : "?", rules.opening(), rules.opening());
+}
+
+}  // namespace
+
+std::string tool_grammar(ToolFormat format, const std::vector<Tool>& tools, bool parallel,
+                         const Tokenizer& tokenizer, const BesideCalls& beside) {
+  using Kind = BesideCalls::Kind;
+  const CallRules rules(format, tokenizer);
+  std::string grammar;
+  if (beside.kind == Kind::kText) {
+    grammar = text_and_calls(rules, parallel);
+  } else {
+    const std::string opening =
+        rules.opening().empty() ? "" : fmt::format("{} ", rules.special(rules.opening()));
+    grammar = fmt::format("start: calls{}\ncalls: {}{}\n",
+                          beside.kind == Kind::kDocument ? " | document" : "", opening,
+                          rules.calls(parallel));
+    if (beside.kind == Kind::kDocument) {
+      grammar += fmt::format("document: %json {}\n", beside.schema);
+    }
+  }
+  std::string names;
+  std::string bodies;
+  for (size_t i = 0; i < tools.size(); ++i) {
+    names += fmt::format("{}rest_{}", i == 0 ? "" : " | ", i);
+    bodies += rules.rest(i, tools[i], beside.kind != Kind::kText || tools[i].strict);
+  }
+  return fmt::format("{}rest: {}\n{}", grammar, names, bodies);
 }
 
 }  // namespace fathom

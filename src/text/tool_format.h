@@ -33,15 +33,31 @@ bool wants_arguments_as_text(std::string_view chat_template);
 // Whether a mark of the format is a special token, whose text answers usually leave out.
 bool has_special_marks(ToolFormat format, const Tokenizer& tokenizer);
 
+// Fails naming the first mark of the format that no tokens of this vocabulary spell, so that a
+// model cannot be made to call.
+Status can_call(ToolFormat format, const Tokenizer& tokenizer);
+
 struct Tool {
   std::string name;
   std::string parameters = {};  // a JSON schema; empty: any object
+  bool strict = false;          // also where the model is free to call or not
 };
 
-// A grammar (AnswerFormat::Kind::kGrammar) of answers that call one of the tools at least once and
-// say nothing else; several times only if `parallel`.
+// What answers may say that do not call, or before and after their calls.
+struct BesideCalls {
+  enum class Kind : uint8_t {
+    kNothing,
+    kDocument,  // instead of calls: JSON that obeys `schema`
+    kText,      // anything; then the arguments of tools that are not strict are any object
+  };
+  Kind kind = Kind::kNothing;
+  std::string schema = {};
+};
+
+// A grammar (AnswerFormat::Kind::kGrammar) of answers that call the tools; several times only if
+// `parallel`. kText is not for ToolFormat::kJson, whose calls are told from text by nothing.
 std::string tool_grammar(ToolFormat format, const std::vector<Tool>& tools, bool parallel,
-                         const Tokenizer& tokenizer);
+                         const Tokenizer& tokenizer, const BesideCalls& beside = {});
 
 // Marks in the text of an answer.
 inline constexpr std::string_view kHermesBegin = "<tool_call>";

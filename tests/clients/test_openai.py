@@ -209,6 +209,33 @@ def test_tools(tool_client):
     assert follow_up.usage.prompt_tokens > answer.usage.prompt_tokens - 300
 
 
+def test_tools_and_a_schema(tool_client):
+    # Strict functions beside a schema: the package insists on strict ones in parse().
+    weather = {"type": "function", "function": {**WEATHER, "strict": True, "parameters": {
+        **WEATHER["parameters"], "additionalProperties": False}}}
+    options = dict(model="small", temperature=0, max_tokens=400, tools=[weather],
+                   parallel_tool_calls=False, response_format=Verdict)
+    answer = tool_client.chat.completions.parse(
+        messages=[{"role": "user", "content": "Is Paris a capital, and of which country?"}], **options)
+    message = answer.choices[0].message
+    assert (message.parsed is None) == bool(message.tool_calls)
+    if message.parsed is not None:
+        assert isinstance(message.parsed, Verdict)
+        assert answer.choices[0].finish_reason == "stop"
+    forced = tool_client.chat.completions.parse(messages=ASK, tool_choice="required", **options)
+    [call] = forced.choices[0].message.tool_calls
+    assert set(call.function.parsed_arguments) == {"city", "unit"}
+    assert forced.choices[0].message.parsed is None
+
+
+def test_strict_tools_leave_text_free(tool_client):
+    weather = {"type": "function", "function": {**WEATHER, "strict": True}}
+    answer = tool_client.chat.completions.create(model="small", messages=MESSAGES, temperature=0,
+                                                 max_tokens=32, tools=[weather])
+    message = answer.choices[0].message
+    assert message.content or message.tool_calls
+
+
 def test_tools_of_responses(tool_client):
     tools = [{"type": "function", "strict": True, **WEATHER}]
     options = dict(model="small", temperature=0, max_output_tokens=300, tools=tools)

@@ -16,6 +16,7 @@ using Method = Speculation::Method;
 Model load(const std::string& name) {
   LoadOptions options;
   options.threads = 2;
+  options.mtp = name == "deepseek_v3";
   auto model = Model::load(FATHOM_TEST_DATA "/golden/models/" + name, options);
   EXPECT_TRUE(model) << model.error().message;
   return *std::move(model);
@@ -193,6 +194,38 @@ INSTANTIATE_TEST_SUITE_P(Ways, ServingWithGuesses,
                                          Way{"Other", Method::kDraftModel, "qwen3"},
                                          Way{"Latent", Method::kDraftModel, "deepseek_v2_lite"}),
                          [](const auto& test) { return std::string(test.param.name); });
+
+TEST(ServingSpeculation, ByTheModelsOwnMtpLayerSaysTheSameThroughTurnsAndPreemptions) {
+  const std::string name = "deepseek_v3";
+  const Speculation mtp = {.method = Method::kMtp};
+  const int64_t token_bytes = tiny(name).info().cache_bytes_per_token;
+  for (const int64_t kv_memory : {int64_t{1} << 28, 16 * 32 * token_bytes}) {
+    const auto engine = serve(name, mtp, kv_memory);
+    std::vector<Request> requests;
+    std::vector<Asked> asked;
+    for (int i = 0; i < 16; ++i) {
+      requests.push_back(request_of(i, 5 + i * 9, 60 + i * 4));
+      if (i % 3 == 2) {  // a beginning that the prefix cache has
+        requests.back().prompt = requests[static_cast<size_t>(i) - 1].prompt;
+        requests.back().prompt.push_back(9);
+      }
+      requests.back().options.stop_at_eos = false;
+      asked.push_back(ask(*engine, requests.back()));
+      if (i % 4 == 0) asked.back().sink->wait();
+    }
+    for (size_t i = 0; i < requests.size(); ++i) {
+      EXPECT_EQ(asked[i].sink->wait().tokens, alone(requests[i], name).tokens) << i;
+    }
+    EXPECT_TRUE(engine->drain(std::chrono::minutes(1)));
+    EXPECT_GT(engine->stats().drafted_tokens, 0U);
+    EXPECT_EQ(engine->stats().pages_used, 0);
+  }
+  ServingOptions options;
+  options.speculation = mtp;
+  const auto without = ServingEngine::start(tiny("llama_gqa_tied").impl()->engine, options);
+  ASSERT_FALSE(without);
+  EXPECT_NE(without.error().message.find("multi-token prediction"), std::string::npos);
+}
 
 TEST(ServingSpeculation, TakesAllThatAnEqualModelGuessesInFewerSteps) {
   const Speculation equal = {.method = Method::kDraftModel, .draft = load("llama_gqa_tied")};

@@ -153,7 +153,7 @@ TEST(ChatRequest, NamesTheFieldThatIsWrong) {
       {R"(,"parallel_tool_calls":1)", "parallel_tool_calls"},
       {R"(,"functions":[{}])", "functions"},
       {R"(,"response_format":{"type":"xml"})", "response_format.type"},
-      {R"(,"response_format":{"type":"json_object"},
+      {R"(,"response_format":{"type":"regex","regex":"a"},
           "tools":[{"type":"function","function":{"name":"a"}}])",
        "response_format"},
       {R"(,"modalities":["audio"])", "modalities"},

@@ -133,9 +133,63 @@ TEST(ToolCalls, AreForcedInEveryFormat) {
       const Json answer = Json::parse(body_of(response));
       expect_call(answer["choices"][0]["message"]["tool_calls"][0]["function"]);
     } else {
-      EXPECT_EQ(status_of(response), 500) << response;
+      ASSERT_EQ(status_of(response), 400) << response;
+      const Json error = Json::parse(body_of(response))["error"];
+      EXPECT_EQ(error["param"], "tool_choice");
+      EXPECT_NE(error["message"].get<std::string>().find("calls"), std::string::npos) << error;
     }
   }
+}
+
+TEST(ToolCalls, GoTogetherWithASchemaThatOtherAnswersObey) {
+  for (const ToolFormat format : {ToolFormat::kHermes, ToolFormat::kJson}) {
+    test::ServerOptions options = with_tools();
+    options.serve.tool_format = format;
+    const TestServer server(options);
+    Json body = chat_body();
+    body["tool_choice"] = "auto";
+    body["response_format"] = {{"type", "json_schema"},
+                               {"json_schema",
+                                {{"name", "verdict"},
+                                 {"schema",
+                                  {{"type", "object"},
+                                   {"properties", {{"verdict", {{"enum", {"yes", "no"}}}}}},
+                                   {"required", {"verdict"}},
+                                   {"additionalProperties", false}}}}}};
+    int calls = 0;
+    int documents = 0;
+    for (int seed = 0; seed < 40; ++seed) {
+      body["seed"] = seed;
+      const Json choice = server.post_json("/v1/chat/completions", body)["choices"][0];
+      if (choice["message"].contains("tool_calls")) {
+        ++calls;
+        EXPECT_EQ(choice["finish_reason"], "tool_calls");
+        expect_call(choice["message"]["tool_calls"][0]["function"]);
+      } else {
+        ++documents;
+        EXPECT_EQ(choice["finish_reason"], "stop");
+        const Json said =
+            Json::parse(choice["message"]["content"].get<std::string>(), nullptr, false);
+        EXPECT_TRUE(said["verdict"] == "yes" || said["verdict"] == "no") << choice;
+      }
+    }
+    EXPECT_GT(calls, 0);
+    EXPECT_GT(documents, 0);
+    body["tool_choice"] = "required";
+    expect_call(server.post_json("/v1/chat/completions",
+                                 body)["choices"][0]["message"]["tool_calls"][0]["function"]);
+  }
+}
+
+TEST(ToolCalls, OfStrictFunctionsObeyTheirSchemasOnceTheyBegin) {
+  const TestServer server(with_tools());
+  Json body = chat_body();
+  body["tool_choice"] = "auto";
+  for (Json& tool : body["tools"]) tool["function"]["strict"] = true;
+  const Json free = server.post_json("/v1/chat/completions", body)["choices"][0];
+  EXPECT_FALSE(free["message"].contains("tool_calls"))
+      << "a model that wants nothing says anything";
+  EXPECT_FALSE(free["message"]["content"].get<std::string>().empty());
 }
 
 TEST(ToolCalls, AreNoneWhereTheyMayNotBe) {

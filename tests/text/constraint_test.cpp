@@ -205,6 +205,27 @@ TEST(Constraint, RefusesFormatsThatCostTooMuch) {
   EXPECT_NE(why_not(Kind::kJsonSchema, std::string(900'000, '[')), "");
 }
 
+TEST(Constraint, RefusesAtOnceToIntersectManyExpressions) {
+  std::string all = "start: A\nA: /.*/";
+  std::string none = "start: A\nA: /.*/";
+  std::string patterns;
+  for (int i = 0; i < 60; ++i) {
+    all += fmt::format(" & /(.*x{}.*|[a-z]+{})/", i, i);
+    none += fmt::format(" & ~/(.*)x{}(.*)/", i);
+    patterns += fmt::format(R"x({}{{"pattern": "(x{}|[a-z]+{}$)"}})x", i == 0 ? "" : ",", i, i);
+  }
+  const std::string schema = R"({"type": "string", "allOf": [)" + patterns + "]}";
+  EXPECT_TRUE(why_not(Kind::kGrammar, all).contains("intersections"));
+  EXPECT_TRUE(why_not(Kind::kGrammar, none).contains("intersections"));
+  EXPECT_TRUE(why_not(Kind::kJsonSchema, schema).contains("intersections"));
+}
+
+TEST(Constraint, TakesOperatorsForTextAndRepetitionsForWhatTheyAre) {
+  std::string grammar = "start: A \"&&&&&&&&&&\" B // & & & & & & & & & &\nB: /~~~~~~~~~~&/\nA: ";
+  for (int i = 0; i < 12; ++i) grammar += "\"a\"~1..2 ";
+  EXPECT_TRUE(compile(Kind::kGrammar, grammar + "\n"));
+}
+
 TEST(Constraint, StopsWhereAStepWouldCostTooMuch) {
   // An expression of 256 parts, each of which may be left out.
   std::string grammar = "start: A8\nA0: /a?/\n";

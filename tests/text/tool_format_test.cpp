@@ -52,7 +52,7 @@ TEST(ToolFormat, HasANameThatSelectsIt) {
 
 class ToolGrammar : public testing::Test {
  protected:
-  const std::vector<Tool> tools_ = {
+  std::vector<Tool> tools_ = {
       {.name = "get_time"},
       {.name = "get_weather",
        .parameters = R"({"type": "object", "properties": {"city": {"$ref": "#/$defs/city"}},
@@ -60,13 +60,14 @@ class ToolGrammar : public testing::Test {
                          "$defs": {"city": {"enum": ["Oslo", "Rome"]}}})"}};
 
   std::shared_ptr<const Constraint> compile(ToolFormat format, bool parallel,
-                                            const Tokenizer& tokenizer) {
+                                            const Tokenizer& tokenizer,
+                                            const BesideCalls& beside = {}) {
     auto& vocabulary = vocabularies_[&tokenizer];
     if (!vocabulary) {
       vocabulary =
           *ConstraintVocabulary::make(tokenizer, tokenizer.vocab_size(), std::vector<int32_t>{0});
     }
-    const std::string grammar = tool_grammar(format, tools_, parallel, tokenizer);
+    const std::string grammar = tool_grammar(format, tools_, parallel, tokenizer, beside);
     auto constraint =
         Constraint::compile(vocabulary, {.kind = AnswerFormat::Kind::kGrammar, .text = grammar});
     EXPECT_TRUE(constraint) << constraint.error().message << "\n" << grammar;
@@ -133,6 +134,75 @@ TEST_F(ToolGrammar, AllowsTheCallsThatTheParserReads) {
     EXPECT_FALSE(accepts(*single, example.tokenizer, wrong)) << shown;
     EXPECT_FALSE(accepts(*single, example.tokenizer, "Hello")) << shown;
   }
+}
+
+TEST_F(ToolGrammar, LetsAnswersBeADocumentInstead) {
+  const auto qwen = text_golden::make_tokenizer(huggingface_source("qwen3"));
+  const BesideCalls beside = {.kind = BesideCalls::Kind::kDocument,
+                              .schema = R"({"type": "object", "properties": {"a": {"type":
+                                            "integer"}}, "required": ["a"]})"};
+  for (const ToolFormat format : {ToolFormat::kHermes, ToolFormat::kJson}) {
+    const auto constraint = compile(format, false, *qwen, beside);
+    // Where a call is a document too, white space behind the brace tells them apart.
+    const bool alike = format == ToolFormat::kJson;
+    EXPECT_TRUE(accepts(*constraint, *qwen, alike ? "{ \"a\": 5}" : "{\"a\": 5}"));
+    EXPECT_FALSE(accepts(*constraint, *qwen, "{\"b\": 5}"));
+    EXPECT_FALSE(accepts(*constraint, *qwen, "Hello"));
+  }
+  const auto hermes = compile(ToolFormat::kHermes, false, *qwen, beside);
+  EXPECT_TRUE(accepts(*hermes, *qwen,
+                      "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": "
+                      "\"Oslo\"}}\n</tool_call>"));
+}
+
+TEST_F(ToolGrammar, LeavesTextFreeAndHoldsStrictToolsToTheirSchemas) {
+  const BesideCalls beside = {.kind = BesideCalls::Kind::kText};
+  tools_[1].strict = true;
+  const auto call = [](const std::string& name, const std::string& arguments) {
+    return "<tool_call>\n{\"name\": \"" + name + "\", \"arguments\": " + arguments +
+           "}\n</tool_call>";
+  };
+  auto source = huggingface_source("qwen3");
+  for (const bool special : {false, true}) {
+    auto json = nlohmann::ordered_json::parse(source.tokenizer_json);
+    for (auto& token : json["added_tokens"]) {
+      if (token["content"].get<std::string>().contains("tool_call")) token["special"] = special;
+    }
+    source.tokenizer_json = json.dump();
+    const auto qwen = text_golden::make_tokenizer(source);
+    const auto several = compile(ToolFormat::kHermes, true, *qwen, beside);
+    const std::string oslo = call("get_weather", R"({"city": "Oslo"})");
+    for (const std::string& text :
+         {std::string("Hello"), std::string("a <tool b\n{}"), "Let me see.\n" + oslo, oslo,
+          oslo + "\n" + oslo, "One. " + oslo + " Two. " + oslo + " Done.",
+          call("get_time", R"({"zone": [1, 2]})")}) {
+      EXPECT_TRUE(accepts(*several, *qwen, text)) << special << text;
+    }
+    for (const std::string& text :
+         {call("get_weather", R"({"city": "Lima"})"), call("get_rain", "{}"),
+          "So: " + call("get_weather", "{}"), std::string("<tool_call>Hello")}) {
+      EXPECT_FALSE(accepts(*several, *qwen, text)) << special << text;
+    }
+    const auto one = compile(ToolFormat::kHermes, false, *qwen, beside);
+    EXPECT_TRUE(accepts(*one, *qwen, "One. " + oslo + " Done."));
+    EXPECT_FALSE(accepts(*one, *qwen, oslo + oslo));
+  }
+  const auto deepseek = text_golden::make_tokenizer(huggingface_source("deepseek_v3"));
+  const auto v31 = compile(ToolFormat::kDeepSeekV31, true, *deepseek, beside);
+  const std::string rome =
+      "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\": \"Rome\"}"
+      "<｜tool▁call▁end｜><｜tool▁calls▁end｜>";
+  EXPECT_TRUE(accepts(*v31, *deepseek, "Hello"));
+  EXPECT_TRUE(accepts(*v31, *deepseek, "I look. " + rome));
+  std::string lima = rome;
+  lima.replace(lima.find("Rome"), 4, "Lima");
+  EXPECT_FALSE(accepts(*v31, *deepseek, "I look. " + lima));
+}
+
+TEST_F(ToolGrammar, SaysWhichMarkAVocabularyCannotSpell) {
+  const auto deepseek = text_golden::make_tokenizer(huggingface_source("deepseek_v3"));
+  EXPECT_TRUE(can_call(ToolFormat::kDeepSeek, *deepseek));
+  EXPECT_TRUE(can_call(ToolFormat::kHermes, *deepseek)) << "by its bytes";
 }
 
 // Converters of GGUF files call DeepSeek's marks special; no text can spell such a token.

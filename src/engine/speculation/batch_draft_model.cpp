@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <mutex>
 #include <utility>
 
@@ -18,18 +17,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t kMostBehind = 8;
 // Rows of a step that read in the others, all together.
 constexpr int64_t kReadRows = 128;
-
-int32_t most_likely(std::span<const float> logits) {
-  int32_t best = -1;
-  float most = -std::numeric_limits<float>::infinity();
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] > most) {
-      most = logits[i];
-      best = static_cast<int32_t>(i);
-    }
-  }
-  return best;
-}
 
 }  // namespace
 
@@ -130,14 +117,7 @@ void BatchDraftModel::guess() {
     }
     if (batched_.empty()) return;
     const std::span<const float> logits = engine_->model->forward(batch_, cache_.pool());
-    const auto width = static_cast<size_t>(engine_->info.vocab_size);
-    next_.assign(batched_.size(), -1);
-    engine_->kernels->threads().parallel_for(
-        std::ssize(batched_), 1, [&](int64_t begin, int64_t end) {
-          for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-            next_[i] = most_likely(logits.subspan(i * width, static_cast<size_t>(vocab_size_)));
-          }
-        });
+    most_likely_tokens(*engine_, logits, vocab_size_, next_);
     ready_.clear();
     for (size_t i = 0; i < batched_.size(); ++i) {
       DraftOrder& order = *batched_[i].order;

@@ -12,6 +12,8 @@
 
 namespace fathom {
 
+struct Engine;
+
 struct DraftOrder {
   uint64_t sequence = 0;
   std::span<const int32_t> tokens;    // the whole sequence so far
@@ -31,6 +33,23 @@ class BatchDrafter {
   virtual bool is_free() const { return false; }
   // The sequence has ended.
   virtual void forget(uint64_t sequence) { static_cast<void>(sequence); }
+
+  // Whether observe() wants to be called.
+  virtual bool observes() const { return false; }
+  // The model has computed these tokens of the sequence, the first of them at `position`, and they
+  // stay in it. hidden: LanguageModel::hidden_states() of them.
+  virtual void observe(uint64_t sequence, int64_t position, std::span<const int32_t> tokens,
+                       std::span<const float> hidden) {
+    static_cast<void>(sequence), static_cast<void>(position);
+    static_cast<void>(tokens), static_cast<void>(hidden);
+  }
+  // A step's sequences have been observed, and its hidden states are needed no more.
+  virtual void settle() {}
 };
+
+// The most likely token of each row of logits [rows, vocab_size of the engine], among the first
+// `vocab_size`; -1 where no logit is a number. On all of the engine's threads.
+void most_likely_tokens(const Engine& engine, std::span<const float> logits, int64_t vocab_size,
+                        std::vector<int32_t>& tokens);
 
 }  // namespace fathom

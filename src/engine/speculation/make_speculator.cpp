@@ -5,6 +5,7 @@
 
 #include "engine/kv_cache.h"
 #include "engine/speculation/batch_draft_model.h"
+#include "engine/speculation/batch_mtp.h"
 #include "engine/speculation/draft_model.h"
 #include "engine/speculation/mtp_drafter.h"
 #include "engine/speculation/prompt_lookup.h"
@@ -96,6 +97,9 @@ class BatchPromptLookup final : public BatchDrafter {
 }  // namespace
 
 Result<int64_t> draft_page_bytes(const Engine& engine, const Speculation& options) {
+  if (options.method == Speculation::Method::kMtp && engine.model->has_mtp()) {
+    return engine.model->mtp_cache_layout().bytes_per_token() * CachePool::kPageTokens;
+  }
   if (options.method != Speculation::Method::kDraftModel) return 0;
   FATHOM_TRY(const Engine* draft, draft_engine(engine, options));
   return draft->model->cache_layout().bytes_per_token() * CachePool::kPageTokens;
@@ -113,10 +117,10 @@ Result<DraftSetup> make_batch_drafter(const Engine& engine, const Speculation& o
     case Speculation::Method::kLookup:
       setup.drafter = std::make_unique<BatchPromptLookup>();
       break;
-    case Speculation::Method::kMtp:
-      return usage_error(
-          "The server cannot guess by multi-token prediction. It can by prompt lookup and by a "
-          "draft model.");
+    case Speculation::Method::kMtp: {
+      FATHOM_TRY(setup.drafter, BatchMtp::make(engine, pages));
+      break;
+    }
     case Speculation::Method::kDraftModel: {
       FATHOM_CHECK(draft_engine(engine, options));
       FATHOM_TRY(setup.drafter,

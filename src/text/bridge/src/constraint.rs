@@ -19,7 +19,11 @@ const MAX_SOURCE_BYTES: usize = 1 << 20;
 const MAX_GRAMMAR_LINES: usize = 4_000;
 /// and of an expression's length.
 const MAX_EXPRESSION_BYTES: usize = 4_000;
-/// What still takes longer is given up; its thread goes on to the end, but not many of them.
+/// An expression that must match with others, or must not, makes the product of their states. None
+/// of the crate's limits counts what that takes.
+const MAX_INTERSECTIONS: usize = 8;
+/// What still takes longer is given up; its thread goes on to the end when nobody else wants the
+/// processor, but not many of them.
 const MAX_COMPILE_TIME: Duration = Duration::from_secs(10);
 const MAX_COMPILERS: usize = 4;
 /// Reading a grammar is recursive. Only what is used of a stack takes memory.
@@ -108,10 +112,13 @@ impl Vocabulary {
         }
         self.compilers.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = std::sync::mpsc::channel();
+        let (number_sender, number) = std::sync::mpsc::channel();
         let (factory, compilers) = (self.factory.clone(), self.compilers.clone());
         let source = source.to_string();
         let spawned =
             std::thread::Builder::new().stack_size(COMPILER_STACK_BYTES).spawn(move || {
+                // SAFETY: it only asks.
+                let _ = number_sender.send(unsafe { libc::gettid() });
                 let made = crate::ffi::guard(|| compile_here(&factory, kind, &source));
                 compilers.fetch_sub(1, Ordering::Relaxed);
                 // Nobody listens if it took too long.
@@ -121,9 +128,14 @@ impl Vocabulary {
             self.compilers.fetch_sub(1, Ordering::Relaxed);
             return Err(format!("no thread to compile it: {error}"));
         }
-        receiver
-            .recv_timeout(MAX_COMPILE_TIME)
-            .unwrap_or_else(|_| Err("it takes too long to compile".to_string()))
+        receiver.recv_timeout(MAX_COMPILE_TIME).unwrap_or_else(|_| {
+            if let Ok(thread) = number.try_recv() {
+                // SAFETY: no memory is touched. Linux takes a thread's number here; were it gone by
+                // now, nothing would happen.
+                unsafe { libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, 19) };
+            }
+            Err("it takes too long to compile".to_string())
+        })
     }
 
     /// Tokens that spell `text`, if not as the model would choose them.
@@ -140,6 +152,7 @@ fn compile_here(factory: &ParserFactory, kind: Kind, source: &str) -> Result<Mat
         Kind::JsonSchema => {
             let schema = serde_json::from_str(source)
                 .map_err(|error| format!("it is not valid JSON: {error}"))?;
+            intersections(schema_intersections(&schema, false))?;
             TopLevelGrammar::from_json_schema(spaced(schema))
         }
         Kind::Regex => TopLevelGrammar::from_regex(source),
@@ -169,9 +182,67 @@ fn check_size(kind: &Kind, source: &str) -> Result<(), String> {
             if lines > MAX_GRAMMAR_LINES {
                 return Err(format!("it has {lines} lines, more than {MAX_GRAMMAR_LINES}"));
             }
-            source.lines().filter(|line| !line.contains("%json")).try_for_each(expression)
+            let own = || source.lines().filter(|line| !line.contains("%json"));
+            intersections(own().map(operators).sum())?;
+            own().try_for_each(expression)
         }
         Kind::JsonObject | Kind::JsonSchema => Ok(()),
+    }
+}
+
+fn intersections(count: usize) -> Result<(), String> {
+    if count <= MAX_INTERSECTIONS {
+        return Ok(());
+    }
+    Err(format!("it has {count} intersections and complements, more than {MAX_INTERSECTIONS}"))
+}
+
+/// How often `&` and `~` stand in a line of a grammar outside of its strings, expressions and
+/// comment. Before a number `~` says how often something is repeated.
+fn operators(line: &str) -> usize {
+    let mut count = 0;
+    let mut quote = None;
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (quote, character) {
+            (Some(_), '\\') => {
+                characters.next();
+            }
+            (Some(open), _) => {
+                if character == open {
+                    quote = None;
+                }
+            }
+            (None, '/') if characters.peek() == Some(&'/') => break,
+            (None, '"' | '/') => quote = Some(character),
+            (None, '&') => count += 1,
+            (None, '~') => {
+                while characters.next_if_eq(&' ').is_some() {}
+                count += usize::from(!characters.peek().is_some_and(char::is_ascii_digit));
+            }
+            _ => (),
+        }
+    }
+    count
+}
+
+/// In a schema, the expressions that parts of an `allOf` put upon the same text, and complements.
+fn schema_intersections(schema: &Value, in_all: bool) -> usize {
+    match schema {
+        Value::Array(list) => list.iter().map(|part| schema_intersections(part, in_all)).sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, part)| {
+                let own = usize::from((in_all && name == "pattern") || name == "not");
+                let same_text = match name.as_str() {
+                    "allOf" => true,
+                    "anyOf" | "oneOf" => in_all,
+                    _ => false,
+                };
+                own + schema_intersections(part, same_text)
+            })
+            .sum(),
+        _ => 0,
     }
 }
 
