@@ -3,27 +3,11 @@
 // in the order of the cache whatever rows it is computed with.
 #pragma once
 
-#include "kernels/packed/vector_ops.h"
-#include "kernels/simd/elementwise.h"
+#include "kernels/simd/attention_tile.h"
+#include "kernels/simd/cached_attention.h"
 #include "kernels/simd/unroll.h"
 
 namespace fathom::FATHOM_SIMD_NAMESPACE {
-
-inline int64_t whole_vectors(int64_t n) {
-  return (n + kLanes - 1) / kLanes * kLanes;
-}
-
-// kLanes cached elements; `scale` is kInt8's.
-template <CacheType kType>
-inline F load_cached(const std::byte* p, F scale) {
-  if constexpr (kType == CacheType::kF16) {
-    return load_half(p);
-  } else if constexpr (kType == CacheType::kBF16) {
-    return load_bfloat(p);
-  } else {
-    return mul(load_s8(p), scale);
-  }
-}
 
 // n elements to F32.
 template <CacheType kType>
@@ -43,28 +27,18 @@ inline void widen_row(const std::byte* from, F scale, int64_t n, float* to) {
 template <CacheType kType>
 inline void widen_tile(const AttentionPass& pass, const CacheRows& rows, int64_t dim, int64_t begin,
                        int64_t count, float* tile) {
-  constexpr int64_t kScaleBytes = 4;
-  const CacheView& cache = *pass.cache;
+  CachedTile cached;
+  find_rows(pass, rows, begin, count, cached);
   const int64_t first = rows.split < dim ? rows.split : dim;  // elements of the first scale
-  const int64_t scales = pass.kv_head * (rows.split < rows.dim ? 2 : 1) * cache.page_tokens;
   for (int64_t t = 0; t < count; ++t) {
-    const int64_t token = begin + t;
-    const std::byte* page = cache.base + pass.pages[token / cache.page_tokens] * cache.page_bytes;
-    const int64_t slot = token % cache.page_tokens;
-    const std::byte* row =
-        page + rows.at + (slot * rows.width + pass.kv_head * rows.dim) * rows.element_bytes;
     float* to = tile + t * whole_vectors(dim);
     if constexpr (kType == CacheType::kInt8) {
-      const std::byte* at = page + rows.scales_at + (scales + slot) * kScaleBytes;
-      float scale;
-      __builtin_memcpy(&scale, at, sizeof scale);
-      widen_row<kType>(row, set1(scale), first, to);
+      widen_row<kType>(cached.row[t], set1(cached.scale[0][t]), first, to);
       if (first < dim) {
-        __builtin_memcpy(&scale, at + cache.page_tokens * kScaleBytes, sizeof scale);
-        widen_row<kType>(row + first, set1(scale), dim - first, to + first);
+        widen_row<kType>(cached.row[t] + first, set1(cached.scale[1][t]), dim - first, to + first);
       }
     } else {
-      widen_row<kType>(row, zero(), dim, to);
+      widen_row<kType>(cached.row[t], zero(), dim, to);
     }
     for (int64_t i = dim; i < whole_vectors(dim); ++i) to[i] = 0.0F;
   }
@@ -148,32 +122,7 @@ inline void add_values(const float* weights, const float* v, int64_t v_stride, i
   }
 }
 
-// One row's scores of a tile become weights; its maximum, total and values are rescaled.
-inline void soften(float* scores, int64_t visible, float& maximum, float& total, float* values,
-                   int64_t value_stride) {
-  constexpr float kInfinity = __builtin_inff();
-  for (int64_t t = visible; t < kAttentionTile; ++t) scores[t] = -kInfinity;
-  F most = load(scores);
-  for (int64_t t = kLanes; t < kAttentionTile; t += kLanes) most = max(most, load(scores + t));
-  const float tile_maximum = largest(most);
-  const float now = tile_maximum > maximum ? tile_maximum : maximum;
-  F sums = zero();
-  for (int64_t t = 0; t < kAttentionTile; t += kLanes) {
-    const F weight = exp(sub(load(scores + t), set1(now)));
-    store(scores + t, weight);
-    sums = add(sums, weight);
-  }
-  if (now > maximum) {  // also the first time, when the maximum is -infinity
-    const F kept = exp(set1(maximum - now));
-    for (int64_t d = 0; d < value_stride; d += kLanes)
-      store(values + d, mul(load(values + d), kept));
-    total *= largest(kept);
-    maximum = now;
-  }
-  total += sum(sums);
-}
-
-inline void attend(const AttentionPass& pass) {
+inline void attend_widened(const AttentionPass& pass) {
   const int64_t key_stride = whole_vectors(pass.key_dim);
   const int64_t value_stride = whole_vectors(pass.value_dim);
   const bool shared = pass.cache->values_in_keys;
@@ -183,12 +132,7 @@ inline void attend(const AttentionPass& pass) {
   const float* v = shared ? keys : own_values;
   const int64_t v_stride = shared ? key_stride : value_stride;
 
-  for (int64_t m = 0; m < pass.rows; ++m) {
-    pass.maximum[m] = -__builtin_inff();
-    pass.total[m] = 0.0F;
-  }
-  for (int64_t i = 0; i < pass.rows * value_stride; i += kLanes) store(pass.values + i, zero());
-
+  begin_rows(pass, value_stride);
   for (int64_t begin = pass.begin; begin < pass.end; begin += kAttentionTile) {
     const int64_t count = pass.end - begin < kAttentionTile ? pass.end - begin : kAttentionTile;
     widen_tile(pass, pass.key_rows, pass.key_dim, begin, count, keys);
@@ -197,10 +141,7 @@ inline void attend(const AttentionPass& pass) {
     for (int64_t i = count * key_stride; i < fours * key_stride; i += kLanes) {
       store(keys + i, zero());
     }
-    // Tokens that see nothing of this tile come first; leave them out.
-    const int64_t blind = begin - pass.first_end + 1;
-    const int64_t first = blind > 0 ? blind * pass.heads : 0;
-
+    const int64_t first = first_row(pass, begin);
     int64_t m = first;
     for (; m + kAttentionRows <= pass.rows; m += kAttentionRows) {
       for (int64_t t = 0; t < fours; t += 4) {
@@ -214,11 +155,7 @@ inline void attend(const AttentionPass& pass) {
                        scores + m * kAttentionTile + t);
       }
     }
-    for (m = first; m < pass.rows; ++m) {
-      const int64_t sees = pass.first_end + m / pass.heads - begin;
-      soften(scores + m * kAttentionTile, sees < count ? sees : count, pass.maximum[m],
-             pass.total[m], pass.values + m * value_stride, value_stride);
-    }
+    soften_rows(pass, begin, count, first, scores, value_stride);
     for (m = first; m + kAttentionRows <= pass.rows; m += kAttentionRows) {
       add_values<kAttentionRows>(scores + m * kAttentionTile, v, v_stride, count,
                                  pass.values + m * value_stride, value_stride);
@@ -227,6 +164,14 @@ inline void attend(const AttentionPass& pass) {
       add_values<1>(scores + m * kAttentionTile, v, v_stride, count, pass.values + m * value_stride,
                     value_stride);
     }
+  }
+}
+
+inline void attend(const AttentionPass& pass) {
+  if (can_attend_cached(pass)) {
+    attend_cached(pass);
+  } else {
+    attend_widened(pass);
   }
 }
 
