@@ -254,28 +254,4 @@ Result<int> fit_plan(const FitFlags& flags) {
   return 0;
 }
 
-Result<int> check_fit(const FitFlags& flags) {
-  FATHOM_TRY(const std::filesystem::path folder, measurements_folder());
-  FATHOM_TRY(const plan::ThisMachine machine, plan::this_machine({.folder = folder}));
-  if (!machine.hardware.efficiency.measured) {
-    return fail(
-        "Nothing is fitted to this machine yet, so there is nothing to check: fathom plan --fit");
-  }
-  FATHOM_TRY(const auto models, observe_files(flags.files, machine));
-  std::vector<Comparison> rows;
-  for (const Observed& model : models) {
-    rows.reserve(rows.size() + model.lines.size());
-    for (const plan::BenchLine& line : model.lines) {
-      rows.push_back(
-          {.model = model.name,
-           .what = line.label(),
-           .unit = "tokens/s",
-           .predicted = predicted_speed(line, model.counter, kChunk, *machine.hardware.costs),
-           .measured = line.tokens_per_second});
-    }
-  }
-  print(flags.json ? comparison_json(rows) : comparison_table(rows, {"prefill", "decode"}));
-  return 0;
-}
-
 }  // namespace fathom::cli

@@ -23,9 +23,6 @@ struct FitFlags {
 // Fits, prints predicted beside measured speeds, and keeps the fit for later plans.
 Result<int> fit_plan(const FitFlags& flags);
 
-// Prints what the kept fit predicts beside further runs, which it was not fitted to.
-Result<int> check_fit(const FitFlags& flags);
-
 // Where measurements of this machine are kept, in the user's cache.
 Result<std::filesystem::path> measurements_folder();
 

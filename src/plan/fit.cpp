@@ -15,10 +15,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kFewestSamples = 4;
-constexpr int kRounds = 8;       // of weighing samples anew
-constexpr int kSweeps = 4000;    // over all costs, of each round
-constexpr double kHuber = 0.05;  // relative error beyond which a sample counts less
-constexpr double kPull = 2e-5;   // towards the likely costs, of a sample's weight
+constexpr int kRounds = 12;     // of weighing samples anew
+constexpr int kSweeps = 4000;   // over all costs, of each round
+constexpr double kHuber = 0.1;  // of an error's logarithm, beyond which a sample counts less
+constexpr double kPull = 2e-5;  // towards the likely costs, of a sample's weight
 
 double d(int64_t n) {
   return static_cast<double>(n);
@@ -102,7 +102,11 @@ Result<StepCosts> fit_costs(const std::vector<FitSample>& samples, const StepCos
     for (size_t s = 0; s < samples.size(); ++s) {
       double predicted = 0;
       for (size_t i = 0; i < kUnits; ++i) predicted += shares[s][i] * factor[i];
-      weight[s] = 1 / std::max(1.0, std::abs(predicted - 1) / kHuber);
+      // Half and twice the measured time are equally wrong: errors count by their logarithm.
+      const double error = std::log(std::max(predicted, 1e-6));
+      const double off = predicted - 1;
+      const double by_logarithm = std::abs(off) > 1e-9 ? error * error / (off * off) : 1.0;
+      weight[s] = by_logarithm / std::max(1.0, std::abs(error) / kHuber);
     }
   }
   StepCosts costs = likely;

@@ -1,6 +1,6 @@
 // Finds what the units of a step cost on a machine (step_costs.h) from steps that were measured
-// there: least squares of relative errors with costs of at least 0 (Lawson and Hanson 1974), in
-// which outliers count less (Huber 1964), and costs that no measurement tells stay near what the
+// there: least squares of the errors' logarithms with costs of at least 0 (Lawson and Hanson 1974),
+// in which outliers count less (Huber 1964), and costs that no measurement tells stay near what the
 // ceilings make likely. Pure but for read_fit and write_fit.
 #pragma once
 
