@@ -76,7 +76,7 @@ std::optional<Miss> misses_memory(const Deployment& deployment) {
   if (tokens >= context) return {};
   const MemoryUse use = memory_of(deployment, context);
   const auto memory = static_cast<double>(deployment.hardware.memory_bytes);
-  const double missing = std::max(use.total() - memory, 0.0);
+  const double missing = use.cache * std::max(1 - std::max(tokens, 0.0) / context, 0.0);
   if (tokens < 0) {
     return Miss{.constraint = "memory",
                 .reason = fmt::format("weights and workspace need {} of a device's {}: {} too "
@@ -87,9 +87,9 @@ std::optional<Miss> misses_memory(const Deployment& deployment) {
   }
   return Miss{
       .constraint = "memory",
-      .reason = fmt::format("beside the weights a device's {} hold {:.0f} tokens of cache, "
-                            "fewer than the context of {}: {} too little",
-                            gigabytes(memory), tokens, deployment.context, gigabytes(missing)),
+      .reason = fmt::format("beside the weights a device's {} hold {:.0f} tokens of cache, not {}: "
+                            "{:.2f} GB too little",
+                            gigabytes(memory), tokens, deployment.context, missing / 1e9),
       .excess = missing / std::max(memory, 1.0)};
 }
 
