@@ -1,4 +1,4 @@
-// fathom lora: low-rank adapters folded into a checkpoint.
+// fathom lora: low-rank adapters, folded into a checkpoint or made of the difference of two.
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -9,6 +9,7 @@
 #include "cli/model_options.h"
 #include "cli/terminal.h"
 #include "cli/work_progress.h"
+#include "compress/extract_lora.h"
 #include "compress/merge_lora.h"
 
 namespace fathom::cli {
@@ -89,12 +90,80 @@ void add_merge(CLI::App& lora, Chosen& chosen) {
   command->callback([&chosen, options] { chosen.action = [options] { return merge(*options); }; });
 }
 
+struct ExtractCommand {
+  ModelOptions model;
+  std::string base;
+  std::string output;
+  bool json = false;
+  ExtractOptions options;
+};
+
+Result<int> extract(const ExtractCommand& command) {
+  FATHOM_CHECK(validate(command.model));
+  ExtractOptions options = command.options;
+  options.threads = command.model.threads;
+  ModelOptions base_options = command.model;
+  base_options.model = command.base;
+  FATHOM_TRY(const auto path, find_model(command.model));
+  FATHOM_TRY(const auto base_path, find_model(base_options));
+  FATHOM_TRY(const auto tuned, Checkpoint::open(path));
+  FATHOM_TRY(const auto base, Checkpoint::open(base_path));
+  const InterruptScope interrupt;
+  WorkProgress progress("Extracting");
+  options.on_progress = [&](double fraction) {
+    progress.show(fraction);
+    return !interrupt.requested();
+  };
+  FATHOM_TRY(const ExtractReport report, extract_lora(*tuned, *base, command.output, options));
+  if (command.json) {
+    const Json json = {{"output", command.output},
+                       {"rank", options.rank},
+                       {"modules", report.modules},
+                       {"kept", report.kept},
+                       {"bytes", report.bytes}};
+    print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  } else {
+    print(fmt::format(
+        "{}\n{} layers differ; rank {} holds {:.1f}% of the difference's squares, in {}\n",
+        command.output, report.modules, options.rank, 100 * report.kept,
+        format_bytes(report.bytes)));
+  }
+  return 0;
+}
+
+void add_extract(CLI::App& lora, Chosen& chosen) {
+  auto* command =
+      lora.add_subcommand("extract", "make an adapter of the difference of two checkpoints");
+  auto options = std::make_shared<ExtractCommand>();
+  add_model_option(*command, options->model);
+  command
+      ->add_option(
+          "--base", options->base,
+          "the checkpoint that the adapter is for: what the model was before it was tuned, "
+          "or the model quantised")
+      ->type_name("MODEL")
+      ->required();
+  command->add_option("--rank", options->options.rank, "of the adapter (16)")->type_name("R");
+  command->add_option("-o,--output", options->output, "the adapter's directory")
+      ->type_name("DIR")
+      ->required();
+  command->add_option("--threads", options->model.threads, "threads to compute with; 0: all cores")
+      ->type_name("N");
+  command->add_flag("--json", options->json, "print one JSON object");
+  command->footer(
+      "Example:\n"
+      "  fathom lora extract -m tuned/ --base original/ --rank 32 -o adapter/");
+  command->callback(
+      [&chosen, options] { chosen.action = [options] { return extract(*options); }; });
+}
+
 }  // namespace
 
 void add_lora(CLI::App& app, Chosen& chosen) {
   auto* command = app.add_subcommand("lora", "work with low-rank adapters (LoRA)");
   command->require_subcommand(1);
   add_merge(*command, chosen);
+  add_extract(*command, chosen);
 }
 
 }  // namespace fathom::cli
