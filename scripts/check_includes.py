@@ -8,7 +8,7 @@ from pathlib import Path
 
 # From the top; rooms of one line do not include each other.
 LEVELS = [["cli"], ["serve"], ["plan"], ["evaluate", "loadtest"], ["compress"], ["engine", "hub", "route"], ["models"], ["layers"], ["kernels"],
-          ["text"], ["checkpoint"], ["tensor"], ["base"], ["fathom"]]
+          ["text"], ["checkpoint"], ["tensor"], ["storage"], ["base"], ["fathom"]]
 RANK = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z_]+)/', re.MULTILINE)
 

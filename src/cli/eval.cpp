@@ -175,6 +175,7 @@ void add_text_options(CLI::App& command, EvalOptions& options) {
                   "score only the text's first N tokens; 0: all")
       ->type_name("N");
   add_kv_cache_option(command, options.model);
+  add_calibration_option(command, options.model);
   add_compute_options(command, options.model);
   add_packed_cache_options(command, options.model);
   command.add_flag("--json", options.json, "print one JSON object");

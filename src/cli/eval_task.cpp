@@ -247,6 +247,7 @@ void add_eval_task(CLI::App& eval, Chosen& chosen) {
       ->add_option("-o,--output", options->output,
                    "also write all results to a file, for fathom eval compare")
       ->type_name("FILE");
+  add_calibration_option(*command, options->model);
   add_compute_options(*command, options->model);
   add_packed_cache_options(*command, options->model);
   command->add_flag("--json", options->json, "print one JSON object");

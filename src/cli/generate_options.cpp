@@ -36,6 +36,7 @@ void add_generate_options(CLI::App& command, GenerateFlags& flags) {
   command.add_flag("--raw", flags.raw,
                    "continue the bare prompt, without the model's chat template");
   add_template_option(command, flags.model);
+  add_calibration_option(command, flags.model);
 
   command
       .add_option("--temperature", flags.temperature,

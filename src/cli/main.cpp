@@ -51,6 +51,7 @@ int run_command_line(int argc, char** argv) {
   add_eval(app, chosen);
   add_quantize(app, chosen);
   add_lora(app, chosen);
+  add_calibrate(app, chosen);
   add_pull(app, chosen);
   add_serve(app, chosen);
   add_keys(app, chosen);

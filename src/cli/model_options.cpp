@@ -5,6 +5,7 @@
 #include "cli/input_file.h"
 #include "cli/terminal.h"
 #include "cli/work_progress.h"
+#include "engine/calibration.h"
 #include "hub/model_cache.h"
 
 namespace fathom::cli {
@@ -51,6 +52,11 @@ void add_template_option(CLI::App& command, ModelOptions& options) {
       .add_option("--chat-template", options.chat_template,
                   "a file with a chat template (Jinja), in place of the model's own")
       ->type_name("FILE");
+}
+
+void add_calibration_option(CLI::App& command, ModelOptions& options) {
+  command.add_flag("--no-calibration", options.no_calibration,
+                   "leave out the temperature that fathom calibrate stored with the model");
 }
 
 void add_context_option(CLI::App& command, ModelOptions& options) {
@@ -142,7 +148,9 @@ Result<Model> load_model(const ModelOptions& options) {
     load.packed_cache = cache.packed().string();
     load.packed_cache_bytes = static_cast<int64_t>(options.packed_cache_gigabytes * 1e9);
   }
-  return Model::load(path.string(), load);
+  auto model = Model::load(path.string(), load);
+  if (model && options.no_calibration) forget_calibration(*model);
+  return model;
 }
 
 }  // namespace fathom::cli

@@ -24,6 +24,7 @@ struct ModelOptions {
   int64_t context = 0;            // 0: the model's own
   bool mtp = false;               // also load the layer for multi-token prediction
   std::string chat_template;      // a file, in place of the model's own; empty: the model's
+  bool no_calibration = false;  // logits as the weights say, not over the stored temperature
   bool no_packed_cache = false;
   double packed_cache_gigabytes = static_cast<double>(kDefaultPackedCacheBytes) / 1e9;
 };
@@ -33,6 +34,8 @@ void add_compute_options(CLI::App& command, ModelOptions& options);
 // For commands that keep keys and values.
 void add_kv_cache_option(CLI::App& command, ModelOptions& options);
 void add_template_option(CLI::App& command, ModelOptions& options);
+// For commands that compute with load_model()'s logits.
+void add_calibration_option(CLI::App& command, ModelOptions& options);
 void add_context_option(CLI::App& command, ModelOptions& options);
 // For commands that load the model by load_model().
 void add_packed_cache_options(CLI::App& command, ModelOptions& options);

@@ -108,6 +108,7 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
       ->type_name("text|json|none");
 
   add_template_option(command, flags.model);
+  add_calibration_option(command, flags.model);
   command
       .add_option("--tool-format", flags.tool_format,
                   "how the model calls tools, where its chat template does not tell")

@@ -6,6 +6,9 @@
 #include <utility>
 
 #include "checkpoint/describe.h"
+#include "checkpoint/stored_temperature.h"
+#include "engine/calibration.h"
+#include "models/logit_temperature.h"
 
 namespace fathom {
 
@@ -137,8 +140,16 @@ Result<std::shared_ptr<Engine>> Engine::load(const std::filesystem::path& path,
   }
   FATHOM_TRY(engine->model,
              LanguageModel::load(*engine->checkpoint, *engine->kernels, load_options));
+  FATHOM_TRY(const auto temperature, stored_temperature(*engine->checkpoint));
+  if (temperature) set_logit_temperature(*engine->model, *temperature);
   engine->info = describe_engine(*engine);
   return engine;
+}
+
+void forget_calibration(const Model& model) {
+  Engine& engine = *model.impl()->engine;
+  const std::lock_guard lock(engine.compute);
+  set_logit_temperature(*engine.model, 1);
 }
 
 Result<const Tokenizer*> Engine::need_tokenizer() const {

@@ -4,8 +4,18 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "models/logit_temperature.h"
 
 namespace fathom {
+namespace {
+
+// The head is linear, so that dividing what it is given divides its logits.
+RmsNorm over_temperature(RmsNorm norm, double temperature) {
+  for (float& weight : norm.weight) weight = static_cast<float>(weight / temperature);
+  return norm;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<LanguageModel>> Decoder::load(WeightLoader& loader, Kernels& kernels,
                                                      const DecoderFamily& family,
@@ -23,8 +33,19 @@ Result<std::unique_ptr<LanguageModel>> Decoder::load(WeightLoader& loader, Kerne
   if (options.mtp) {
     FATHOM_TRY(model->mtp_, MtpLayer::load(loader, family));
   }
+  model->set_logit_temperature(1);
   model->weight_bytes_ = loader.bytes();
   return model;
+}
+
+void Decoder::set_logit_temperature(double temperature) {
+  head_norm_ = over_temperature(final_norm_, temperature);
+  if (mtp_) mtp_head_norm_ = over_temperature(mtp_->final_norm(), temperature);
+}
+
+void set_logit_temperature(LanguageModel& model, double temperature) {
+  // There is no other kind of model here.
+  static_cast<Decoder&>(model).set_logit_temperature(temperature);
 }
 
 CacheLayout Decoder::cache_layout() const {
@@ -43,7 +64,7 @@ std::span<const float> Decoder::forward(const Batch& batch, CachePool& cache) {
   embed(step, x);
   for (const DecoderLayer& layer : layers_) layer.forward(step, x);
   keep_hidden_states(batch, final_norm_, x);
-  return head(step, final_norm_, x);
+  return head(step, head_norm_, x);
 }
 
 CacheLayout Decoder::mtp_cache_layout() const {
@@ -64,7 +85,7 @@ std::span<const float> Decoder::forward_mtp(const Batch& batch, std::span<const 
   embed(step, x);
   mtp_->forward(step, previous.data(), x);
   keep_hidden_states(batch, mtp_->final_norm(), x);
-  return head(step, mtp_->final_norm(), x);
+  return head(step, mtp_head_norm_, x);
 }
 
 void Decoder::embed(const Step& step, float* x) {

@@ -30,6 +30,7 @@ class Decoder final : public LanguageModel {
   CacheLayout mtp_cache_layout() const override;
   std::span<const float> forward_mtp(const Batch& batch, std::span<const float> previous,
                                      CachePool& cache) override;
+  void set_logit_temperature(double temperature);
 
  private:
   Decoder(const ModelConfig& config, Kernels& kernels, int64_t rope_dim,
@@ -55,6 +56,8 @@ class Decoder final : public LanguageModel {
   PackedMatrix embedding_;  // [vocab, hidden]
   std::vector<DecoderLayer> layers_;
   RmsNorm final_norm_;
+  RmsNorm head_norm_;                 // final_norm_ over the logits' temperature
+  RmsNorm mtp_head_norm_;             // the same of the MTP layer, where there is one
   std::unique_ptr<MtpLayer> mtp_;     // null: not there, or not asked for
   PackedMatrix head_;                 // [vocab, hidden]; empty where it is the embedding
   std::vector<float> logits_;         // of the last forward()
