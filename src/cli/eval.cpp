@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/eval_results.h"
 #include "cli/eval_task.h"
 #include "cli/input_file.h"
 #include "cli/model_options.h"
@@ -26,8 +27,26 @@ struct EvalOptions {
   std::string text;
   Windowing windowing;
   int64_t max_tokens = 0;  // 0: the whole text
+  ResultsOptions results;
   bool json = false;
 };
+
+// What is kept of a text's measure; the text by its length and name.
+EvaluationKey key_of(const Model& model, const EvalOptions& options, std::string_view task,
+                     size_t tokens) {
+  EvaluationKey key = key_of(model);
+  key.task = task;
+  key.settings = Json({{"text", options.text},
+                       {"text_tokens", tokens},
+                       {"context", options.windowing.context},
+                       {"stride", options.windowing.stride},
+                       {"reference", options.reference},
+                       {"kernels", options.model.kernels},
+                       {"kv_cache", options.model.kv_cache},
+                       {"calibration", !options.model.no_calibration}})
+                     .dump(-1, ' ', false, Json::error_handler_t::replace);
+  return key;
+}
 
 // JSON has no infinities; a text the model holds impossible has one.
 Json number(double value) {
@@ -80,6 +99,9 @@ Result<int> perplexity(const EvalOptions& options) {
   FATHOM_TRY(const Perplexity result, with_progress(tokens.size(), [&](const OnRead& on_read) {
                return measure_perplexity(model, tokens, options.windowing, on_read);
              }));
+  FATHOM_CHECK(keep_result(
+      options.results, key_of(model, options, "perplexity", tokens.size()), result.tokens,
+      {{.name = "perplexity", .value = result.perplexity}, {.name = "nll", .value = result.nll}}));
   if (options.json) {
     const Json json = {{"perplexity", number(result.perplexity)},
                        {"nll", number(result.nll)},
@@ -128,6 +150,11 @@ Result<int> divergence(const EvalOptions& options) {
   FATHOM_TRY(const Divergence result, with_progress(tokens.size(), [&](const OnRead& on_read) {
                return measure_divergence(model, reference, tokens, options.windowing, on_read);
              }));
+  FATHOM_CHECK(keep_result(options.results, key_of(model, options, "kl", tokens.size()),
+                           result.tokens,
+                           {{.name = "kl_mean", .value = result.mean},
+                            {.name = "top1_agreement", .value = result.top1_agreement},
+                            {.name = "perplexity", .value = std::exp(result.nll)}}));
   if (options.json) {
     const Json json = {{"kl_mean", number(result.mean)},
                        {"kl_standard_error", number(result.standard_error)},
@@ -178,6 +205,7 @@ void add_text_options(CLI::App& command, EvalOptions& options) {
   add_calibration_option(command, options.model);
   add_compute_options(command, options.model);
   add_packed_cache_options(command, options.model);
+  add_results_options(command, options.results);
   command.add_flag("--json", options.json, "print one JSON object");
 }
 

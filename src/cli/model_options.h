@@ -24,7 +24,7 @@ struct ModelOptions {
   int64_t context = 0;            // 0: the model's own
   bool mtp = false;               // also load the layer for multi-token prediction
   std::string chat_template;      // a file, in place of the model's own; empty: the model's
-  bool no_calibration = false;  // logits as the weights say, not over the stored temperature
+  bool no_calibration = false;    // logits as the weights say, not over the stored temperature
   bool no_packed_cache = false;
   double packed_cache_gigabytes = static_cast<double>(kDefaultPackedCacheBytes) / 1e9;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <span>
 
 #include "base/json.h"
 #include "base/quote.h"
@@ -68,22 +69,18 @@ Result<int64_t> right_of(const std::string& member, const std::vector<std::strin
               in_quotes(text_of(*value)));
 }
 
-}  // namespace
-
-Result<ChoiceTask> read_task_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail("{} cannot be read.", path.string());
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  FATHOM_TRY(Json object, parse_json(text, path.string()));
-  if (!object.is_object()) return fail("{} must be a JSON object.", path.string());
+Status check_members(const Json& object, std::span<const std::string_view> known,
+                     const std::string& file) {
   for (const auto& [name, value] : object.items()) {
-    constexpr std::string_view kKnown[] = {"name", "data", "prompt", "choices", "answer"};
-    if (std::ranges::find(kKnown, name) == std::end(kKnown)) {
-      return fail("{} has the member {}; it may have {}.", path.string(), in_quotes(name),
-                  fmt::join(kKnown, ", "));
+    if (std::ranges::find(known, name) == known.end()) {
+      return fail("{} has the member {}; it may have {}.", file, in_quotes(name),
+                  fmt::join(known, ", "));
     }
   }
-  const JsonLine task(std::move(object), path.string());
+  return {};
+}
+
+Result<ChoiceTask> read_choices(const JsonLine& task, const std::filesystem::path& folder) {
   ChoiceTask read;
   FATHOM_TRY(read.name, task.text("name"));
   FATHOM_TRY(const std::string data, task.text("data"));
@@ -91,19 +88,114 @@ Result<ChoiceTask> read_task_file(const std::filesystem::path& path) {
   FATHOM_TRY(const std::string answer, task.text("answer"));
   FATHOM_TRY(const Json* choices, task.find("choices"));
   if (!choices->is_string() && !choices->is_array()) {
-    return fail("{}: choices must be a member's name or an array of answers.", path.string());
+    return fail("{}: choices must be a member's name or an array of answers.", task.where());
   }
   read.metrics = {{"acc", accuracy}, {"acc_norm", accuracy_by_length}};
-  FATHOM_TRY(const auto lines, read_jsonl(path.parent_path() / data));
+  FATHOM_TRY(const auto lines, read_jsonl(folder / data));
+  read.questions.reserve(lines.size());
   for (const JsonLine& line : lines) {
     ChoiceQuestion question;
     FATHOM_TRY(question.context, fill(prompt, line));
     FATHOM_TRY(const auto texts, choices_of(*choices, line));
     FATHOM_TRY(question.right, right_of(answer, texts, line));
+    question.choices.reserve(texts.size());
     for (const std::string& choice : texts) question.choices.push_back(" " + choice);
     read.questions.push_back(std::move(question));
   }
   return read;
+}
+
+// What all questions of a task share.
+Result<OpenQuestion> read_limits(const JsonLine& task) {
+  OpenQuestion asked;
+  const Json& object = task.object();
+  if (object.contains("max_tokens")) {
+    FATHOM_TRY(asked.max_tokens, task.integer("max_tokens"));
+    if (asked.max_tokens < 1) return fail("{}: max_tokens must be at least 1.", task.where());
+  }
+  if (object.contains("chat")) {
+    FATHOM_TRY(asked.chat, task.boolean("chat"));
+  }
+  if (object.contains("stop")) {
+    FATHOM_TRY(const Json* stop, task.array("stop"));
+    for (const Json& text : *stop) {
+      if (!text.is_string() || text.get_ref<const std::string&>().empty()) {
+        return fail("{}: stop must be an array of texts.", task.where());
+      }
+      asked.stop.push_back(text.get<std::string>());
+    }
+  }
+  return asked;
+}
+
+Result<GenerationTask> read_generation(const JsonLine& task, const std::filesystem::path& folder) {
+  GenerationTask read;
+  FATHOM_TRY(read.name, task.text("name"));
+  FATHOM_TRY(const std::string data, task.text("data"));
+  FATHOM_TRY(const std::string prompt, task.text("prompt"));
+  FATHOM_TRY(const std::string answer, task.text("answer"));
+  FATHOM_TRY(const OpenQuestion limits, read_limits(task));
+  FATHOM_TRY(const auto lines, read_jsonl(folder / data));
+  read.questions.reserve(lines.size());
+  for (const JsonLine& line : lines) {
+    GenerationTask::Question question{.asked = limits, .accepted = {}};
+    FATHOM_TRY(question.asked.prompt, fill(prompt, line));
+    FATHOM_TRY(const Json* accepted, line.find(answer));
+    if (accepted->is_array()) {
+      for (const Json& text : *accepted) question.accepted.push_back(text_of(text));
+    } else {
+      question.accepted.push_back(text_of(*accepted));
+    }
+    if (question.accepted.empty()) {
+      return fail("{}: {} lists no answer that is right.", line.where(), answer);
+    }
+    read.questions.push_back(std::move(question));
+  }
+  return read;
+}
+
+}  // namespace
+
+Result<std::variant<ChoiceTask, GenerationTask>> read_task_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return fail("{} cannot be read.", path.string());
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  FATHOM_TRY(Json object, parse_json(text, path.string()));
+  if (!object.is_object()) return fail("{} must be a JSON object.", path.string());
+  const std::string type = object.value("type", Json("choice")).is_string()
+                               ? object.value("type", "choice")
+                               : std::string();
+  const auto folder = path.parent_path();
+  if (type == "choice") {
+    constexpr std::string_view kKnown[] = {"name", "type", "data", "prompt", "choices", "answer"};
+    FATHOM_CHECK(check_members(object, kKnown, path.string()));
+    FATHOM_TRY(auto task, read_choices({std::move(object), path.string()}, folder));
+    return task;
+  }
+  if (type == "generate") {
+    constexpr std::string_view kKnown[] = {"name",   "type",       "data", "prompt",
+                                           "answer", "max_tokens", "stop", "chat"};
+    FATHOM_CHECK(check_members(object, kKnown, path.string()));
+    FATHOM_TRY(auto task, read_generation({std::move(object), path.string()}, folder));
+    return task;
+  }
+  return fail("{}: type must be \"choice\" or \"generate\".", path.string());
+}
+
+CountedAnswers count_answers(const GenerationTask& task, std::span<const std::string> given) {
+  CountedAnswers counted;
+  counted.task.name = task.name;
+  counted.task.metrics = {{"em", word_match}, {"f1", word_f1}};
+  counted.task.scored_by = {"f1"};
+  counted.task.questions.reserve(given.size());
+  for (size_t i = 0; i < given.size(); ++i) {
+    counted.task.questions.push_back({.context = task.questions[i].asked.prompt,
+                                      .choices = {given[i]},
+                                      .names = {given[i]},
+                                      .accepted = task.questions[i].accepted});
+  }
+  counted.outcomes.resize(given.size());
+  return counted;
 }
 
 }  // namespace fathom

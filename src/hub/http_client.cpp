@@ -209,6 +209,11 @@ void HttpClient::State::add(Transfer& transfer) {
   CURL* easy = transfer.easy;
   curl_easy_setopt(easy, CURLOPT_URL, transfer.url.c_str());
   curl_easy_setopt(easy, CURLOPT_PRIVATE, &transfer);
+  if (!transfer.request.post_body.empty()) {
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(transfer.request.post_body.size()));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer.request.post_body.c_str());
+  }
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer.error);
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer.header_list);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &Transfer::on_header_line);
@@ -281,7 +286,8 @@ void HttpClient::State::finish(Transfer& transfer, CURLcode code) {
     const Origin origin = origin_of(next);
     const bool safe = origin.scheme == "https" ||
                       (origin.scheme == "http" && transfer.first_origin.scheme == "http");
-    if (safe && transfer.redirects < options.max_redirects) {
+    const bool followed = transfer.request.post_body.empty();
+    if (safe && followed && transfer.redirects < options.max_redirects) {
       ++transfer.redirects;
       transfer.url = next;
       transfer.response = {};
@@ -290,8 +296,9 @@ void HttpClient::State::finish(Transfer& transfer, CURLcode code) {
       return;
     }
     outcome.failure = HttpFailure::kRefused;
-    outcome.message = safe ? "it redirects in circles"
-                           : "it redirects to an address that is not HTTPS, or none at all";
+    outcome.message = !safe      ? "it redirects to an address that is not HTTPS, or none at all"
+                      : followed ? "it redirects in circles"
+                                 : "it redirects to another address";
   } else if (code == CURLE_OK && !transfer.announce_head()) {
     transfer.abandoned = true;  // an empty body: on_data was never called
   }

@@ -1,4 +1,4 @@
-// HTTP(S) GETs, many at a time on one thread, over libcurl. Certificates are always checked;
+// HTTP(S) requests, many at a time on one thread, over libcurl. Certificates are always checked;
 // proxies are taken from the environment as curl does.
 //
 // Redirects are followed here rather than by libcurl so that the bearer token demonstrably goes to
@@ -45,6 +45,8 @@ struct HttpRequest {
   std::string url;
   std::vector<std::string> headers;  // "Name: value"
   std::string bearer_token;          // empty: none
+  std::string post_body = {};        // empty: a GET; else a POST of it, which no redirect is
+                                     // followed for
   // The head of the last response (after redirects); false abandons the transfer.
   std::function<bool(const HttpResponse&)> on_headers;
   // Its body, piece by piece; false abandons the transfer.

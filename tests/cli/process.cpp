@@ -34,8 +34,8 @@ Process::Process(const std::vector<std::string>& arguments, const Options& optio
   ::signal(SIGPIPE, SIG_IGN);
   // The first of two with one name counts.
   std::vector<std::string> environment = options.environment;
-  for (const char* entry :
-       {"PATH=/usr/bin:/bin", "HOME=/nonexistent", "TERM=xterm", "XDG_CACHE_HOME=/nonexistent"}) {
+  for (const char* entry : {"PATH=/usr/bin:/bin", "HOME=/nonexistent", "TERM=xterm",
+                            "XDG_CACHE_HOME=/nonexistent", "XDG_DATA_HOME=/dev/null"}) {
     environment.emplace_back(entry);
   }
 
