@@ -34,7 +34,7 @@ struct EvalOptions {
 // What is kept of a text's measure; the text by its length and name.
 EvaluationKey key_of(const Model& model, const EvalOptions& options, std::string_view task,
                      size_t tokens) {
-  EvaluationKey key = key_of(model);
+  EvaluationKey key = cli::key_of(model);
   key.task = task;
   key.settings = Json({{"text", options.text},
                        {"text_tokens", tokens},
@@ -245,6 +245,7 @@ void add_eval(CLI::App& app, Chosen& chosen) {
 
   add_eval_task(*command, chosen);
   add_eval_compare(*command, chosen);
+  add_eval_captions(*command, chosen);
 }
 
 }  // namespace fathom::cli

@@ -1,4 +1,4 @@
-// fathom eval task and fathom eval compare.
+// fathom eval task, fathom eval compare and fathom eval captions.
 #pragma once
 
 #include "cli/command.h"
@@ -7,5 +7,6 @@ namespace fathom::cli {
 
 void add_eval_task(CLI::App& eval, Chosen& chosen);
 void add_eval_compare(CLI::App& eval, Chosen& chosen);
+void add_eval_captions(CLI::App& eval, Chosen& chosen);
 
 }  // namespace fathom::cli
