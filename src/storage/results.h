@@ -18,11 +18,11 @@ namespace fathom {
 
 // What makes two runs the same: only a run with the same key is gone on with.
 struct EvaluationKey {
-  std::string model;      // its name, as the checkpoint says, or as the server calls it
-  std::string identity;   // tells this checkpoint from others of that name; a server's URL
-  std::string precision;  // "Q4_K + Q6_K", as fathom inspect says; empty where it is not known
-  std::string task;       // "boolq", or a text's: "perplexity"
-  std::string settings;   // all else that the numbers depend on: questions, shots, context
+  std::string model = {};      // its name, as the checkpoint says, or as the server calls it
+  std::string identity = {};   // tells this checkpoint from others of that name; a server's URL
+  std::string precision = {};  // "Q4_K + Q6_K", as fathom inspect says; empty where it is not known
+  std::string task = {};       // "boolq", or a text's: "perplexity"
+  std::string settings = {};   // all else that the numbers depend on: questions, shots, context
 };
 
 struct StoredMetric {
