@@ -8,6 +8,9 @@
 
 namespace fathom::serve {
 
+using fathom::Database;
+using fathom::Statement;
+
 // $XDG_DATA_HOME/fathom/serve.db, or ~/.local/share/fathom/serve.db.
 Result<std::filesystem::path> default_database_path();
 
