@@ -35,13 +35,13 @@ TEST_F(CalibrateTest, StoresATemperatureThatAllCommandsApply) {
   // A model that is too sure of itself, so that there is something to find.
   const std::string model = directory_.path() / "model";
   fs::copy(talking_model(), model);
-  std::ofstream(fs::path(model) / "fathom.json") << R"({"temperature": 0.5})";
+  std::ofstream(fs::path(model) / "fathom.json") << R"({"temperature": 0.75})";
   const std::string out = directory_.path() / "calibrated";
   const Finished made = run({"calibrate", "-m", model, "--reference", model, "--text", text_,
                              "--context", "32", "-o", out, "--json"});
   ASSERT_EQ(made.code, 0) << made.err;
   const Json json = Json::parse(made.out);
-  EXPECT_NEAR(json["temperature"].get<double>(), 0.5, 0.01);
+  EXPECT_NEAR(json["temperature"].get<double>(), 0.75, 0.01);
   EXPECT_LT(json["after"]["kl"].get<double>(), json["before"]["kl"].get<double>());
   EXPECT_TRUE(json["before"].contains("expected_calibration_error"));
   EXPECT_EQ(json["stored_in"], out);
