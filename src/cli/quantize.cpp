@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/input_file.h"
 #include "cli/model_options.h"
+#include "cli/serve_options.h"
 #include "cli/terminal.h"
 #include "compress/calibration.h"
 #include "compress/quantize.h"
@@ -33,6 +34,8 @@ struct QuantizeCommand {
   int64_t calibration_tokens = kDefaultTokens;
   int64_t window = 512;
   int group = 0;
+  double target_bits = 0;
+  std::string target_size;
   bool json = false;
   QuantizeOptions options;
 };
@@ -76,6 +79,19 @@ Status read_flags(QuantizeCommand& command) {
   }
   if (!command.head.empty()) {
     FATHOM_TRY(options.head, type_named(command.head, "--head"));
+  }
+  if (command.target_bits != 0 && !command.target_size.empty()) {
+    return usage_error("--target-bits and --target-size are two budgets: say one.");
+  }
+  if (command.target_bits != 0) {
+    if (!(command.target_bits > 0 && command.target_bits <= 16)) {
+      return usage_error("--target-bits is {}; it must be more than 0 and at most 16.",
+                         command.target_bits);
+    }
+    options.target_bits = command.target_bits;
+  }
+  if (!command.target_size.empty()) {
+    FATHOM_TRY(options.target_bytes, parse_bytes(command.target_size, "--target-size"));
   }
   if (!needs_text(options.method) && !command.calibration.empty()) {
     return usage_error("--calibration is for --method awq and gptq: {} uses no text.",
@@ -202,6 +218,15 @@ void add_quantize(CLI::App& app, Chosen& chosen) {
       ->type_name("32|64|128");
   command->add_flag("--zero-points", options->options.zero_points,
                     "INT4 with zero points (GGUF: minima, Q4_1)");
+  command
+      ->add_option("--target-bits", options->target_bits,
+                   "GGUF: mixed precision, at most this many bits a weight over all matrices, the "
+                   "embedding and the head; spent where they lose least")
+      ->type_name("BITS");
+  command
+      ->add_option("--target-size", options->target_size,
+                   "GGUF: mixed precision, a file of at most this size, such as 3.2GB")
+      ->type_name("SIZE");
   command->add_option("--type", options->type, "with --method none: the type of matrices")
       ->type_name("f32|f16|bf16");
   command->add_option("--embedding", options->embedding, "type of the embedding (GGUF: q8_0)")
@@ -235,6 +260,7 @@ void add_quantize(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  fathom quantize -m model-f16.gguf -o model-q4.gguf --method awq\n"
       "  fathom quantize -m model-f16.gguf -o model-q8.gguf --bits 8\n"
+      "  fathom quantize -m model-f16.gguf -o model-mixed.gguf --method awq --target-bits 5\n"
       "  fathom quantize -m checkpoint/ -o checkpoint-int4/ --method gptq --group 64\n"
       "  fathom quantize -m model-q4.gguf -o model-f16.gguf --method none --type f16");
   command->callback(

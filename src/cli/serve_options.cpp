@@ -169,6 +169,8 @@ Result<int64_t> parse_bytes(const std::string& text, std::string_view flag) {
   if (unit == "M" || unit == "m") factor = 0x1p20;
   if (unit == "G" || unit == "g") factor = 0x1p30;
   if (unit == "T" || unit == "t") factor = 0x1p40;
+  if (unit == "MB") factor = 1e6;
+  if (unit == "GB") factor = 1e9;
   const double bytes = number * factor;
   if (error != std::errc() || !(bytes >= 1) || bytes > 0x1p50) {
     return usage_error("{} is {}; it must be a size such as 512M or 2G.", flag, in_quotes(text));

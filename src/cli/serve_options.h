@@ -73,7 +73,7 @@ Result<serve::ServeOptions> serve_options(const ServeFlags& flags);
 void add_key_limit_options(CLI::App& command, serve::KeyLimits& limits, std::string_view whose);
 Status check_key_limits(const serve::KeyLimits& limits);
 
-// 64M, 1.5G or a number of bytes.
+// 64M, 1.5G (powers of 1024), 64MB, 1.5GB (of 1000) or a number of bytes.
 Result<int64_t> parse_bytes(const std::string& text, std::string_view flag);
 
 // --database, or the user's own.

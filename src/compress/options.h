@@ -29,6 +29,10 @@ struct QuantizeOptions {
   std::optional<DType> embedding = {};
   std::optional<DType> head = {};
   std::vector<std::string> keep = {};  // parts of the names of matrices that stay as they are
+  // Mixed precision (GGUF): bits a weight over all matrices, or bytes of the whole file. With
+  // zero_points, types with minima are chosen among too. One of them at most.
+  std::optional<double> target_bits = {};
+  std::optional<int64_t> target_bytes = {};
   bool requantize = false;             // take a source that is quantised already
   bool act_order = false;              // GPTQ: the columns with the largest inputs first
   // Calibration text as token ids, in windows that the model reads separately.

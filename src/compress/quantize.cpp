@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "compress/awq.h"
+#include "compress/budget.h"
 #include "compress/folds.h"
 #include "compress/gptq.h"
 #include "compress/input_statistics.h"
@@ -332,6 +333,9 @@ Result<QuantizeReport> quantize(const Checkpoint& checkpoint, const std::filesys
     return usage_error("{} is the source itself: write to another place.", path.string());
   }
   FATHOM_TRY(auto plan, plan_tensors(checkpoint, options, format));
+  if (options.target_bits || options.target_bytes) {
+    FATHOM_CHECK(assign_types(checkpoint, options, plan));
+  }
   FATHOM_TRY(auto output, WeightOutput::create(path, format, checkpoint, options, plan));
   return Quantizer(checkpoint, format, options, std::move(plan), std::move(output)).run();
 }

@@ -244,6 +244,17 @@ Result<std::vector<PlannedTensor>> plan_tensors(const Checkpoint& checkpoint,
   if (options.act_order && options.method != QuantizeMethod::kGptq) {
     return usage_error("--act-order is GPTQ's: it needs --method gptq.");
   }
+  if (options.target_bits || options.target_bytes) {
+    if (format != OutputFormat::kGguf) {
+      return usage_error(
+          "--target-bits and --target-size choose among GGUF's types: they need a GGUF file.");
+    }
+    if (options.method == QuantizeMethod::kNone || options.bits != 4) {
+      return usage_error(
+          "--target-bits and --target-size choose the bits themselves: leave --method none and "
+          "--bits out.");
+    }
+  }
   if (options.method == QuantizeMethod::kNone && !is_plain(options.plain)) {
     return usage_error("{} is no plain type.", name(options.plain));
   }

@@ -131,6 +131,8 @@ bool GroupCodec::exists(DType dtype) {
   switch (dtype) {
     case DType::kQ4_0:
     case DType::kQ4_1:
+    case DType::kQ5_0:
+    case DType::kQ5_1:
     case DType::kQ8_0:
     case DType::kI4_64:
     case DType::kI4_128:
@@ -155,6 +157,13 @@ GroupCodec::GroupCodec(DType dtype, bool positive)
   if (dtype == DType::kQ8_0 || dtype == DType::kI8_128) {
     low_ = -127;
     high_ = 127;
+  } else if (dtype == DType::kQ5_0) {
+    low_ = -16;
+    high_ = 15;
+  } else if (dtype == DType::kQ5_1) {
+    low_ = 0;
+    high_ = 31;
+    offset_ = Offset::kMinimum;
   } else if (dtype == DType::kQ4_1 || dtype == DType::kI4Z_32 || dtype == DType::kI4Z_64 ||
              dtype == DType::kI4Z_128) {
     low_ = 0;
@@ -167,15 +176,16 @@ GroupScale GroupCodec::fit(std::span<const float> values, float shrink) const {
   auto [least, most] = std::ranges::minmax(values);
   least *= shrink;
   most *= shrink;
+  const auto high = static_cast<float>(high_);
   switch (offset_) {
     case Offset::kNone: {
       if (high_ == 127) return {through_half(std::max(-least, most) / 127.0F), 0.0F};
-      if (positive_) return {through_half(std::max(-least, most) / 7.5F), 0.0F};
+      if (positive_) return {through_half(std::max(-least, most) / (high + 0.5F)), 0.0F};
       // The side with one code more takes the extreme value, whatever its sign.
-      return {through_half((-least > most ? least : most) / -8.0F), 0.0F};
+      return {through_half((-least > most ? least : most) / static_cast<float>(low_)), 0.0F};
     }
     case Offset::kMinimum:
-      return {through_half((most - least) / 15.0F), through_half(least)};
+      return {through_half((most - least) / high), through_half(least)};
     case Offset::kZeroPoint: {
       // Zero stays a value of the grid, as the formats with integer zero points want it.
       least = std::min(least, 0.0F);
@@ -221,17 +231,30 @@ void GroupCodec::write(float d, int zero, std::span<const int8_t> codes, std::by
   write_codes(codes, out);
 }
 
+void GroupCodec::write_fifth_bits(std::span<const int8_t> codes, std::byte* out) const {
+  uint32_t bits = 0;
+  for (size_t i = 0; i < codes.size(); ++i) {
+    bits |= static_cast<uint32_t>(((codes[i] - low_) >> 4) & 1) << i;
+  }
+  for (size_t i = 0; i < sizeof bits; ++i) out[i] = static_cast<std::byte>((bits >> (8 * i)) & 255);
+}
+
 void GroupCodec::write_codes(std::span<const int8_t> codes, std::byte* out) const {
   if (high_ == 127) {
     std::memcpy(out, codes.data(), codes.size());
     return;
   }
+  const bool five = dtype_ == DType::kQ5_0 || dtype_ == DType::kQ5_1;
+  if (five) {
+    write_fifth_bits(codes, out);
+    out += sizeof(uint32_t);
+  }
   // GGUF's blocks pair an element with the one 16 further on, ours with its neighbour.
-  const bool gguf = dtype_ == DType::kQ4_0 || dtype_ == DType::kQ4_1;
+  const bool gguf = five || dtype_ == DType::kQ4_0 || dtype_ == DType::kQ4_1;
   for (size_t i = 0; i < codes.size() / 2; ++i) {
     const size_t first = gguf ? i : 2 * i;
     const size_t second = gguf ? i + 16 : 2 * i + 1;
-    out[i] = static_cast<std::byte>(nibbles(codes[first] - low_, codes[second] - low_));
+    out[i] = static_cast<std::byte>(nibbles((codes[first] - low_) & 15, (codes[second] - low_) & 15));
   }
 }
 

@@ -28,7 +28,7 @@ struct GroupScale {
 
 class GroupCodec {
  public:
-  // Q4_0, Q4_1, Q8_0, I4_*, I4Z_*, I8_128.
+  // Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, I4_*, I4Z_*, I8_128.
   static bool exists(DType dtype);
   // positive: scales of symmetric types are positive, as formats other than GGUF want them; they
   // are the largest magnitude over 7.5, as in compressed-tensors.
@@ -49,6 +49,7 @@ class GroupCodec {
   void write(float d, int zero, std::span<const int8_t> codes, std::byte* out) const;
 
  private:
+  void write_fifth_bits(std::span<const int8_t> codes, std::byte* out) const;
   void write_codes(std::span<const int8_t> codes, std::byte* out) const;
 
   enum class Offset { kNone, kMinimum, kZeroPoint };

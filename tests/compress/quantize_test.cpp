@@ -4,6 +4,7 @@
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "hub/temporary_directory.h"
 #include "tensor/dequantize.h"
@@ -292,6 +293,65 @@ TEST_F(QuantizeHuggingFace, DoesNotTouchADirectoryThatIsThere) {
   ASSERT_FALSE(report);
   EXPECT_NE(report.error().message.find("is there already"), std::string::npos);
   EXPECT_TRUE(fs::is_empty(output_));
+}
+
+// llama_gqa_tied has rows of 64 and an embedding that is the head.
+TEST_F(Quantize, SpendsABudgetOfBitsOnMatricesAndEmbedding) {
+  const fs::path source = golden_model("llama_gqa_tied") / "f16.gguf";
+  for (const QuantizeMethod method :
+       {QuantizeMethod::kRtn, QuantizeMethod::kAwq, QuantizeMethod::kGptq}) {
+    QuantizeOptions options{.method = method, .target_bits = 5.5};
+    const auto report = make(source, options);
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_LE(report->bits_per_weight, 5.5);
+    EXPECT_GT(report->bits_per_weight, 5.0);
+    const auto small = open_checkpoint(output_);
+    ASSERT_NE(small, nullptr);
+    std::set<DType> types;
+    for (const Tensor& tensor : small->tensors()) {
+      if (tensor.shape.rank() == 2) types.insert(tensor.dtype);
+    }
+    EXPECT_GE(types.size(), 2U);
+    fs::remove(output_);
+  }
+}
+
+TEST_F(Quantize, LosesLessTheLargerTheBudget) {
+  const fs::path source = golden_model("llama_gqa_tied") / "f16.gguf";
+  const auto original = open_checkpoint(source);
+  const auto windows = random_windows(*original, 2, 30);
+  const auto expected = logits_of(*original, windows);
+  double before = 1e30;
+  for (const double bits : {4.5, 5.5, 8.5}) {
+    const auto small = made(source, {.target_bits = bits});
+    ASSERT_NE(small, nullptr);
+    const double loss = mean_square_difference(expected, logits_of(*small, windows));
+    EXPECT_LT(loss, before) << bits;
+    before = loss;
+    fs::remove(output_);
+  }
+}
+
+TEST_F(Quantize, KeepsToABudgetOfBytes) {
+  const fs::path source = golden_model("llama_gqa_tied") / "f16.gguf";
+  const auto least = make(source, {.target_bits = 4.5});
+  ASSERT_TRUE(least) << least.error().message;
+  const int64_t budget = least->bytes + 8192;
+  const auto report = make(source, {.target_bytes = budget});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_GT(report->bytes, least->bytes);
+  EXPECT_LE(static_cast<int64_t>(fs::file_size(output_)), budget);
+}
+
+TEST_F(Quantize, RefusesABudgetThatCannotBeKept) {
+  const fs::path source = golden_model("llama_gqa_tied") / "f16.gguf";
+  expect_refused(source, {.target_bits = 4.25}, "4.500 bits a weight");
+  expect_refused(source, {.target_bytes = 1000}, "--target-size is too small");
+  expect_refused(source, {.bits = 8, .target_bits = 5.0}, "--bits");
+}
+
+TEST_F(QuantizeHuggingFace, HasNoBudget) {
+  expect_refused(golden_model("llama_mha"), {.group = 64, .target_bits = 5.0}, "GGUF");
 }
 
 TEST_F(Quantize, LeavesNothingBehindWhenItIsInterrupted) {

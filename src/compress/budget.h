@@ -1,0 +1,39 @@
+// Mixed precision: which of GGUF's types each matrix, the embedding and the head get so that all of
+// them together fit into a budget and as little as possible is lost.
+//
+// What a tensor loses by a type is the share of its output's energy that rounding it changes,
+//   sum (w' - w) H (w' - w)^T / sum w H w^T
+// over a sample of its rows, H the second moments of its input over the calibration text, within
+// groups of 32 (input_statistics.h); without a text, and for the embedding, inputs are taken to be
+// independent and of equal size. Losses are taken to add up. Everything starts at its smallest
+// type, and the budget is spent step by step where a byte wins most. Experts that GGUF stores as
+// one stack get one type.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "checkpoint/checkpoint.h"
+#include "compress/options.h"
+#include "compress/tensor_plan.h"
+
+namespace fathom {
+
+struct TypeChoice {
+  DType type = DType::kF16;
+  int64_t bytes = 0;
+  double loss = 0;
+};
+
+// For each unit the index of its choice; the sum of bytes is at most `bytes` unless the smallest
+// choices already exceed it.
+std::vector<size_t> spend_bytes(const std::vector<std::vector<TypeChoice>>& units, int64_t bytes);
+
+// Gives the plan's quantised matrices their types, and embedding and head too, unless theirs are
+// asked for, by options.target_bits (of all matrices, embedding and head, whatever their type) or
+// options.target_bytes (of the whole file). Fails (kUsage) where even the smallest types exceed it.
+Status assign_types(const Checkpoint& checkpoint, const QuantizeOptions& options,
+                    std::vector<PlannedTensor>& plan);
+
+}  // namespace fathom
