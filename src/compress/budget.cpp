@@ -27,7 +27,8 @@ std::string unit_name(const std::string& tensor) {
   const size_t at = tensor.find(mark);
   if (at == std::string::npos) return tensor;
   const size_t number = at + mark.size();
-  return tensor.substr(0, number) + tensor.substr(std::min(tensor.find('.', number), tensor.size()));
+  return tensor.substr(0, number) +
+         tensor.substr(std::min(tensor.find('.', number), tensor.size()));
 }
 
 class Allocation {
@@ -73,9 +74,9 @@ class Allocation {
       const PlannedTensor& planned = plan_[i];
       const bool asked = (planned.role == TensorRole::kEmbedding && options_.embedding) ||
                          (planned.role == TensorRole::kHead && options_.head);
-      const bool takes_part =
-          planned.role == TensorRole::kMatrix || planned.role == TensorRole::kEmbedding ||
-          planned.role == TensorRole::kHead;
+      const bool takes_part = planned.role == TensorRole::kMatrix ||
+                              planned.role == TensorRole::kEmbedding ||
+                              planned.role == TensorRole::kHead;
       if (!takes_part || asked || planned.as_is || !GroupCodec::exists(planned.target)) continue;
       const auto [found, added] =
           by_name.try_emplace(unit_name(planned.source->name), units_.size());
@@ -136,9 +137,10 @@ class Allocation {
     if (budget < least) {
       const double needed = static_cast<double>(least - budget);
       if (whole_file) {
-        return usage_error("--target-size is too small: with {} everywhere {:.0f} bytes more are "
-                           "needed.",
-                           name(types_.front()), needed);
+        return usage_error(
+            "--target-size is too small: with {} everywhere {:.0f} bytes more are "
+            "needed.",
+            name(types_.front()), needed);
       }
       return usage_error(
           "--target-bits is too small: with {} everywhere it takes {:.3f} bits a weight.",
@@ -224,8 +226,7 @@ class Allocation {
         }
         for (size_t i = 0; i < error.size(); ++i) error[i] -= group[i];
         const float* moments =
-            input == nullptr ? nullptr
-                             : input->diagonal_block(static_cast<int64_t>(at) / kGroup);
+            input == nullptr ? nullptr : input->diagonal_block(static_cast<int64_t>(at) / kGroup);
         sums[k] += energy(error, moments);
       }
     }

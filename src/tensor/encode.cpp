@@ -254,7 +254,8 @@ void GroupCodec::write_codes(std::span<const int8_t> codes, std::byte* out) cons
   for (size_t i = 0; i < codes.size() / 2; ++i) {
     const size_t first = gguf ? i : 2 * i;
     const size_t second = gguf ? i + 16 : 2 * i + 1;
-    out[i] = static_cast<std::byte>(nibbles((codes[first] - low_) & 15, (codes[second] - low_) & 15));
+    out[i] =
+        static_cast<std::byte>(nibbles((codes[first] - low_) & 15, (codes[second] - low_) & 15));
   }
 }
 

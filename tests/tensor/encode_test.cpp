@@ -91,9 +91,10 @@ TEST_P(Grid, HasPositiveScalesWhereTheyAreAskedFor) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, Grid,
-                         testing::Values(DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kI4_64,
-                                         DType::kI4_128, DType::kI4Z_32, DType::kI4Z_64,
-                                         DType::kI4Z_128, DType::kI8_128),
+                         testing::Values(DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
+                                         DType::kQ8_0, DType::kI4_64, DType::kI4_128,
+                                         DType::kI4Z_32, DType::kI4Z_64, DType::kI4Z_128,
+                                         DType::kI8_128),
                          [](const auto& test) { return std::string(name(test.param)); });
 
 }  // namespace
