@@ -51,6 +51,8 @@ struct LoadOptions {
   KernelSet kernels = KernelSet::kAuto;
   bool mtp = false;  // also load the multi-token prediction layer, for Speculation::Method::kMtp
   CacheFormat cache_format = CacheFormat::kAuto;
+  // A directory with a LoRA adapter as PEFT writes it, for all sessions; empty: none.
+  std::string adapter = {};
   // Called now and then while weights are prepared, with a fraction in [0, 1]. May be empty.
   std::function<void(double fraction)> on_progress;
 

@@ -137,6 +137,7 @@ Status check_same_tokens(const Model& model, const Model& reference,
 Result<int> divergence(const EvalOptions& options) {
   FATHOM_CHECK(validate(options));
   ModelOptions reference_options = options.model;
+  reference_options.adapter.clear();
   reference_options.model = options.reference;
   reference_options.kernels = options.reference_kernels;
   reference_options.kv_cache = "auto";
@@ -186,6 +187,7 @@ Result<int> divergence(const EvalOptions& options) {
 
 void add_text_options(CLI::App& command, EvalOptions& options) {
   add_model_option(command, options.model);
+  add_adapter_option(command, options.model);
   command.add_option("--text", options.text, "the text to score, UTF-8; -: standard input")
       ->type_name("FILE")
       ->required();

@@ -377,6 +377,7 @@ void add_eval_task(CLI::App& eval, Chosen& chosen) {
       ->required()
       ->type_name("TASK...");
   add_model_option(*command, options->model);
+  add_adapter_option(*command, options->model);
   command->add_option("--data", options->data, "the folder of SuperGLUE's files, as published")
       ->type_name("DIRECTORY");
   command

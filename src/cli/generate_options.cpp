@@ -32,6 +32,7 @@ Status validate_speculation(const GenerateFlags& flags) {
 
 void add_generate_options(CLI::App& command, GenerateFlags& flags) {
   add_model_option(command, flags.model);
+  add_adapter_option(command, flags.model);
   command.add_option("--system", flags.system, "the system message")->type_name("TEXT");
   command.add_flag("--raw", flags.raw,
                    "continue the bare prompt, without the model's chat template");
@@ -152,6 +153,7 @@ Result<Speculation> speculation(const GenerateFlags& flags) {
     speculation.method = Speculation::Method::kDraftModel;
     ModelOptions draft = flags.model;
     draft.model = flags.speculate;
+    draft.adapter.clear();  // it is the answering model's
     FATHOM_TRY(speculation.draft, load_model(draft));
   }
   return speculation;

@@ -84,6 +84,7 @@ void add_logits(CLI::App& app, Chosen& chosen) {
                       "a GGUF file, a checkpoint directory or a pulled model; the default model "
                       "if left out");
   add_model_option(*command, options->model);
+  add_adapter_option(*command, options->model);
   command->add_option("--tokens", options->tokens, "token ids, such as 1,2,3")
       ->type_name("IDS")
       ->required();

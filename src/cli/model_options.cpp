@@ -59,6 +59,13 @@ void add_calibration_option(CLI::App& command, ModelOptions& options) {
                    "leave out the temperature that fathom calibrate stored with the model");
 }
 
+void add_adapter_option(CLI::App& command, ModelOptions& options) {
+  command
+      .add_option("--lora", options.adapter,
+                  "a directory with a LoRA adapter for the model, as PEFT writes it")
+      ->type_name("DIR");
+}
+
 void add_context_option(CLI::App& command, ModelOptions& options) {
   command
       .add_option("--context", options.context,
@@ -131,6 +138,7 @@ Result<Model> load_model(const ModelOptions& options) {
   load.pin_threads = options.pin;
   load.numa = !options.no_numa;
   load.mtp = options.mtp;
+  load.adapter = options.adapter;
   FATHOM_TRY(load.kernels, kernel_set(options));
   FATHOM_TRY(load.cache_format, cache_format(options));
   if (!options.chat_template.empty()) {

@@ -22,6 +22,7 @@ struct ModelOptions {
   bool pin = false;               // threads to processors
   bool no_numa = false;           // memory lies where it is first touched
   int64_t context = 0;            // 0: the model's own
+  std::string adapter;            // a directory with a LoRA adapter; empty: none
   bool mtp = false;               // also load the layer for multi-token prediction
   std::string chat_template;      // a file, in place of the model's own; empty: the model's
   bool no_calibration = false;    // logits as the weights say, not over the stored temperature
@@ -36,6 +37,7 @@ void add_kv_cache_option(CLI::App& command, ModelOptions& options);
 void add_template_option(CLI::App& command, ModelOptions& options);
 // For commands that compute with load_model()'s logits.
 void add_calibration_option(CLI::App& command, ModelOptions& options);
+void add_adapter_option(CLI::App& command, ModelOptions& options);
 void add_context_option(CLI::App& command, ModelOptions& options);
 // For commands that load the model by load_model().
 void add_packed_cache_options(CLI::App& command, ModelOptions& options);

@@ -70,7 +70,7 @@ Result<int> run_server(const ServeFlags& flags) {
   std::string names;
   for (const ModelChoice& choice : choices) {
     FATHOM_TRY(Model model, load_model(choice.model));
-    models.push_back({.name = choice.name, .model = std::move(model)});
+    models.push_back({.name = choice.name, .model = std::move(model), .adapters = choice.adapters});
     names += (names.empty() ? "" : ", ") + choice.name;
   }
   FATHOM_TRY(options.engine.speculation, speculation(flags, models));

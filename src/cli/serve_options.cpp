@@ -48,6 +48,34 @@ ModelChoice split_choice(const std::string& text) {
   return choice;
 }
 
+// --lora [MODEL:]NAME=DIR, to the model it names or the only one.
+Status add_adapter(const std::string& text, std::vector<ModelChoice>& choices) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+    return usage_error("--lora {} should be NAME=DIR, or MODEL:NAME=DIR.", in_quotes(text));
+  }
+  const std::string whole = text.substr(0, equals);
+  const size_t colon = whole.rfind(':');
+  const bool named = colon != std::string::npos;
+  const std::string model = named ? whole.substr(0, colon) : choices.front().name;
+  const std::string name = named ? whole.substr(colon + 1) : whole;
+  if (name.empty()) return usage_error("--lora {} gives the adapter no name.", in_quotes(text));
+  if (!named && choices.size() > 1) {
+    return usage_error("--lora {}: {} models are served. Say which: --lora MODEL:NAME=DIR.",
+                       in_quotes(text), choices.size());
+  }
+  for (ModelChoice& choice : choices) {
+    if (choice.name != model) continue;
+    for (const serve::NamedAdapter& other : choice.adapters) {
+      if (other.name != name) continue;
+      return usage_error("Two adapters of {} have the name {}.", in_quotes(model), in_quotes(name));
+    }
+    choice.adapters.push_back({.name = name, .path = text.substr(equals + 1)});
+    return {};
+  }
+  return usage_error("--lora {}: no model {} is served.", in_quotes(text), in_quotes(model));
+}
+
 }  // namespace
 
 void add_named_models_option(CLI::App& command, ServeFlags& flags) {
@@ -107,6 +135,14 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
   command.add_option("--log", flags.log, "what standard error shows of each request")
       ->type_name("text|json|none");
 
+  command
+      .add_option("--lora", flags.adapters,
+                  "a LoRA adapter (PEFT's directory), which clients ask for as the model "
+                  "MODEL:NAME; may be given several times")
+      ->type_name("[MODEL:]NAME=DIR")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_template_option(command, flags.model);
   add_calibration_option(command, flags.model);
   command
@@ -209,6 +245,7 @@ Result<std::vector<ModelChoice>> model_choices(const ServeFlags& flags) {
     }
     choices.push_back(std::move(choice));
   }
+  for (const std::string& text : flags.adapters) FATHOM_CHECK(add_adapter(text, choices));
   return choices;
 }
 

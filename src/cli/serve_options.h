@@ -19,10 +19,11 @@ class App;
 namespace fathom::cli {
 
 struct ServeFlags {
-  ModelOptions model;               // but for which model
-  std::vector<std::string> models;  // MODEL or NAME=MODEL
-  std::string route;                // "auto" or a file; empty: none
-  std::string name;                 // of the only model, for clients; empty: from its file
+  ModelOptions model;                 // but for which model
+  std::vector<std::string> models;    // MODEL or NAME=MODEL
+  std::vector<std::string> adapters;  // [MODEL:]NAME=DIR
+  std::string route;                  // "auto" or a file; empty: none
+  std::string name;                   // of the only model, for clients; empty: from its file
   std::string host = "127.0.0.1";
   int64_t port = 8080;
   std::string tls_certificate;
@@ -52,6 +53,7 @@ struct ServeFlags {
 struct ModelChoice {
   std::string name;
   ModelOptions model;
+  std::vector<serve::NamedAdapter> adapters = {};
 };
 
 void add_serve_options(CLI::App& command, ServeFlags& flags);

@@ -6,8 +6,10 @@
 #include <utility>
 
 #include "checkpoint/describe.h"
+#include "checkpoint/lora_adapter.h"
 #include "checkpoint/stored_temperature.h"
 #include "engine/calibration.h"
+#include "layers/lora.h"
 #include "models/logit_temperature.h"
 
 namespace fathom {
@@ -143,6 +145,9 @@ Result<std::shared_ptr<Engine>> Engine::load(const std::filesystem::path& path,
   FATHOM_TRY(const auto temperature, stored_temperature(*engine->checkpoint));
   if (temperature) set_logit_temperature(*engine->model, *temperature);
   engine->info = describe_engine(*engine);
+  if (!options.adapter.empty()) {
+    FATHOM_TRY(engine->adapter, engine->load_adapter(options.adapter));
+  }
   return engine;
 }
 
@@ -150,6 +155,12 @@ void forget_calibration(const Model& model) {
   Engine& engine = *model.impl()->engine;
   const std::lock_guard lock(engine.compute);
   set_logit_temperature(*engine.model, 1);
+}
+
+Result<std::shared_ptr<const LoraWeights>> Engine::load_adapter(const std::filesystem::path& path) {
+  FATHOM_TRY(const LoraAdapter read, read_lora_adapter(path, *checkpoint));
+  const std::lock_guard lock(compute);
+  return LoraWeights::make(read, checkpoint->config(), model->lora_sites(), *kernels);
 }
 
 Result<const Tokenizer*> Engine::need_tokenizer() const {

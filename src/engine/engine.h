@@ -38,6 +38,9 @@ struct Engine {
   bool ends_answer(int32_t token) const;
   // From any thread; the first call takes some 100 ms for a large vocabulary.
   Result<std::shared_ptr<const Constraint>> compile(const AnswerFormat& format) const;
+  // An adapter (checkpoint/lora_adapter.h) for Batch and Request. From any thread: waits until the
+  // step that runs is over.
+  Result<std::shared_ptr<const LoraWeights>> load_adapter(const std::filesystem::path& path);
   // Fails naming the first token id that is not in the vocabulary.
   Status check_tokens(std::span<const int32_t> tokens) const;
 
@@ -50,6 +53,7 @@ struct Engine {
   std::string chat_template_error;              // why it is null although the checkpoint has one
   std::optional<ToolFormat> tool_format;        // in which the chat template shows calls
   bool arguments_as_text = false;               // wants_arguments_as_text(the chat template)
+  std::shared_ptr<const LoraWeights> adapter;   // LoadOptions::adapter; may be null
   std::vector<int32_t> end_tokens;              // any of them ends an answer
   ModelInfo info;
   std::mutex compute;

@@ -32,16 +32,16 @@ int32_t PrefixCache::page(const Node& node) {
   return node.page;
 }
 
-PrefixCache::Children& PrefixCache::after(const Path& path) {
-  return path.empty() ? roots_ : path.back()->children;
+PrefixCache::Children& PrefixCache::after(const Path& path, int64_t realm) {
+  return path.empty() ? roots_[realm] : path.back()->children;
 }
 
 void PrefixCache::lock(Node& node) {
   if (node.locks++ == 0) busy_.splice(busy_.begin(), idle_, node.place);
 }
 
-PrefixCache::Node* PrefixCache::enter(Path& path, PageTokens tokens) {
-  Children& children = after(path);
+PrefixCache::Node* PrefixCache::enter(Path& path, PageTokens tokens, int64_t realm) {
+  Children& children = after(path, realm);
   if (children.empty()) return nullptr;
   Key key;
   std::copy(tokens.begin(), tokens.end(), key.begin());
@@ -53,10 +53,10 @@ PrefixCache::Node* PrefixCache::enter(Path& path, PageTokens tokens) {
   return node;
 }
 
-bool PrefixCache::add(Path& path, PageTokens tokens, int32_t page) {
+bool PrefixCache::add(Path& path, PageTokens tokens, int32_t page, int64_t realm) {
   Key key;
   std::copy(tokens.begin(), tokens.end(), key.begin());
-  Children& children = after(path);
+  Children& children = after(path, realm);
   const auto [entry, is_new] = children.try_emplace(key);
   if (!is_new) return false;
   cache_.share(page);
@@ -75,9 +75,10 @@ bool PrefixCache::add(Path& path, PageTokens tokens, int32_t page) {
 
 // In the order of their tokens, pages that begin alike are neighbours, and the further from where
 // `tokens` would stand, the less they have in common. So the nearest on either side decide.
-PrefixCache::Alike PrefixCache::most_alike(const Path& path, std::span<const int32_t> tokens) {
+PrefixCache::Alike PrefixCache::most_alike(const Path& path, std::span<const int32_t> tokens,
+                                           int64_t realm) {
   FATHOM_ASSERT(!tokens.empty() && std::ssize(tokens) <= CachePool::kPageTokens);
-  const Children& children = after(path);
+  const Children& children = after(path, realm);
   Key key;
   key.fill(std::numeric_limits<int32_t>::min());
   std::copy(tokens.begin(), tokens.end(), key.begin());

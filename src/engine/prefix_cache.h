@@ -3,6 +3,9 @@
 // RadixAttention, Zheng et al. 2024, at the granularity of pages). Of a page that begins alike and
 // goes on otherwise, a copy can be taken: most_alike().
 //
+// Keys and values of one adapter are nothing to another: each `realm` has a tree of its own. A path
+// stays in the realm it began in.
+//
 // The tree owns one reference to each of its pages. Sequences lock the nodes they use; what nobody
 // has locked can be evicted, least recently used first. One thread; the KvCache must outlive it,
 // and all locks must be gone before it is.
@@ -34,10 +37,10 @@ class PrefixCache {
 
   // Locks the node that follows `path` with these tokens, and adds it to the path. Null if the tree
   // has none.
-  Node* enter(Path& path, PageTokens tokens);
+  Node* enter(Path& path, PageTokens tokens, int64_t realm = 0);
   // Makes that node, of a page that holds (or will hold after this step) these tokens; the tree
   // becomes one more owner of the page. False, and no change, if there is such a node already.
-  bool add(Path& path, PageTokens tokens, int32_t page);
+  bool add(Path& path, PageTokens tokens, int32_t page, int64_t realm = 0);
   // Of the pages that follow `path` and were there before this step, the one with the longest
   // beginning in common with `tokens` (one at least, not longer than a page), which counts as used
   // now. Its rows may be copied before anything is evicted.
@@ -45,7 +48,7 @@ class PrefixCache {
     int32_t page = 0;
     int64_t tokens = 0;  // that it has in common; 0: there is none
   };
-  Alike most_alike(const Path& path, std::span<const int32_t> tokens);
+  Alike most_alike(const Path& path, std::span<const int32_t> tokens, int64_t realm = 0);
   // Pages added from now on are computed in a new step.
   void begin_step() { ++step_; }
   // Unlocks the whole path and empties it.
@@ -63,11 +66,11 @@ class PrefixCache {
   using Key = std::array<int32_t, CachePool::kPageTokens>;
   using Children = std::map<Key, std::unique_ptr<Node>>;  // so that the most alike are neighbours
 
-  Children& after(const Path& path);
+  Children& after(const Path& path, int64_t realm);
   void lock(Node& node);
 
   KvCache& cache_;
-  Children roots_;
+  std::map<int64_t, Children> roots_;  // of each realm
   // A node is unlocked before its parent and locked after it, so every unlocked node's parent is
   // either locked or before it in idle_: the last of idle_ is always a leaf.
   std::list<Node*> idle_;  // unlocked nodes, the latest used first

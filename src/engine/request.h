@@ -18,6 +18,8 @@
 
 namespace fathom {
 
+class LoraWeights;
+
 using RequestId = uint64_t;
 
 // Classes of requests: all that wait in a higher class go first, except that every eighth place
@@ -99,6 +101,8 @@ struct Request {
   std::shared_ptr<const Constraint> constraint = {};
   bool keep_special = false;  // the text shows special tokens: marks of tool calls may be such
   Pooling pooling = Pooling::kNone;  // otherwise: no answer, an embedding of the prompt
+  // Of the engine that is asked; null: the model as it is (or with LoadOptions::adapter).
+  std::shared_ptr<const LoraWeights> adapter = {};
   Priority priority = Priority::kNormal;
   std::shared_ptr<AnswerSink> sink;
 };

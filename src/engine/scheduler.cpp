@@ -21,6 +21,7 @@ struct Scheduler::Sequence {
         priority(request.priority),
         every_row(request.every_row),
         max_rows(request.max_rows),
+        realm(request.realm),
         tokens(std::move(request.prompt)),
         computed(cache) {}
 
@@ -34,6 +35,7 @@ struct Scheduler::Sequence {
   Priority priority;
   bool every_row;
   int64_t max_rows;
+  int64_t realm = 0;
   std::vector<int32_t> tokens;  // known: prompt and answer so far; then guesses
   int64_t guesses = 0;
   CachedSequence computed;
@@ -311,7 +313,7 @@ void Scheduler::match_prefix(Sequence& sequence) {
          sequence.remaining() > kPage) {
     const auto at = static_cast<size_t>(sequence.computed.length());
     const PrefixCache::PageTokens tokens(sequence.tokens.data() + at, static_cast<size_t>(kPage));
-    const PrefixCache::Node* node = prefixes_.enter(sequence.path, tokens);
+    const PrefixCache::Node* node = prefixes_.enter(sequence.path, tokens, sequence.realm);
     if (node == nullptr) return;
     sequence.computed.adopt(PrefixCache::page(*node), tokens);
     if (sequence.preemptions == 0) sequence.cached_tokens += kPage;
@@ -331,7 +333,7 @@ void Scheduler::copy_prefix(Sequence& sequence) {
   const auto next = std::span<const int32_t>(sequence.tokens)
                         .subspan(static_cast<size_t>(at),
                                  static_cast<size_t>(std::min(sequence.remaining() - 1, kPage)));
-  const auto [page, count] = prefixes_.most_alike(sequence.path, next);
+  const auto [page, count] = prefixes_.most_alike(sequence.path, next, sequence.realm);
   if (count == 0) return;
   const bool room = sequence.computed.append(next.first(static_cast<size_t>(count)));
   FATHOM_ASSERT(room);
@@ -347,7 +349,7 @@ void Scheduler::keep_prefix(Sequence& sequence) {
     const size_t page = sequence.path.size();
     const PrefixCache::PageTokens tokens(sequence.tokens.data() + page * static_cast<size_t>(kPage),
                                          static_cast<size_t>(kPage));
-    if (!prefixes_.add(sequence.path, tokens, sequence.computed.pages()[page])) {
+    if (!prefixes_.add(sequence.path, tokens, sequence.computed.pages()[page], sequence.realm)) {
       sequence.path_ends = true;
       return;
     }

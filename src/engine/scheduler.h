@@ -45,6 +45,7 @@ struct NewSequence {
   // prefix cache, and steps have at most max_rows of them.
   bool every_row = false;
   int64_t max_rows = 0;  // 0: no bound of its own
+  int64_t realm = 0;     // of the prefix cache: sequences share keys and values only within one
 };
 
 // A part of a plan. Spans are valid until the next call of the scheduler.

@@ -1,5 +1,6 @@
 // The engine's thread: takes in what came, steps while there is work, and shows what is new.
 #include "engine/serving_impl.h"
+#include "layers/lora.h"
 
 namespace fathom {
 
@@ -37,6 +38,8 @@ void ServingEngine::Impl::begin(std::unique_ptr<Taken> arrived) {
   Taken& request = *arrived;
   taken.emplace(request.id, std::move(arrived));
   const auto& prompt = request.request.prompt;
+  if (!request.request.adapter) request.request.adapter = engine->adapter;
+  const LoraWeights* adapter = request.request.adapter.get();
   const int64_t room = context - std::ssize(prompt);
   const int64_t wanted = request.request.options.max_tokens;
   const int64_t limit = wanted < 0 ? room : std::min(wanted, room);
@@ -46,7 +49,8 @@ void ServingEngine::Impl::begin(std::unique_ptr<Taken> arrived) {
         scheduler.add({.prompt = prompt,
                        .priority = request.request.priority,
                        .every_row = scores_prompt || request.request.pooling == Pooling::kMean,
-                       .max_rows = scores_prompt ? kRowsWithEveryLogit : 0});
+                       .max_rows = scores_prompt ? kRowsWithEveryLogit : 0,
+                       .realm = adapter != nullptr ? adapter->id() : 0});
     request.sequences.push_back(id);
     answers.emplace(id, std::make_unique<Answer>(*engine, request, i, limit));
   }

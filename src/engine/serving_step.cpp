@@ -142,7 +142,8 @@ void ServingEngine::Impl::compute(const std::vector<ScheduledSequence>& plan) {
                                .position = scheduled.position,
                                .pages = scheduled.pages,
                                .logits = logits,
-                               .hidden_states = hidden});
+                               .hidden_states = hidden,
+                               .adapter = answer.taken.request.adapter.get()});
     rows.push_back({.answer = &answer, .logits = {}, .hidden_states = {}});
   }
 

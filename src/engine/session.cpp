@@ -117,7 +117,8 @@ Result<std::span<const float>> Session::Impl::compute(int64_t position,
                              .position = position,
                              .pages = sequence->pages(),
                              .logits = logits,
-                             .hidden_states = speculator && speculator->observes()});
+                             .hidden_states = speculator && speculator->observes(),
+                             .adapter = engine->adapter.get()});
   const auto out = engine->model->forward(batch, cache->pool());
   if (std::any_of(out.begin(), out.end(), [](float x) { return std::isnan(x); })) {
     sequence->truncate(position);

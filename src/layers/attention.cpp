@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "layers/lora.h"
 #include "layers/names.h"
 
 namespace fathom {
@@ -57,8 +58,7 @@ void GroupedQueryAttention::forward(const Step& step, const float* x, float* y) 
   float* v = step.workspace.floats(step.rows * kv_width);   // [rows, kv_heads * dim]
   float* out = step.workspace.floats(step.rows * q_width);  // [rows, heads * dim]
 
-  project(step.kernels, x, hidden, step.rows,
-          {{&q_, q, q_width}, {&k_, k, kv_width}, {&v_, v, kv_width}}, true);
+  project(step, x, hidden, {{&q_, q, q_width}, {&k_, k, kv_width}, {&v_, v, kv_width}}, true);
   if (q_norm_) {
     q_norm_->forward(step.kernels, q, dim, step.rows * shape_.heads, q, dim);
     k_norm_->forward(step.kernels, k, dim, step.rows * shape_.kv_heads, k, dim);
@@ -66,7 +66,7 @@ void GroupedQueryAttention::forward(const Step& step, const float* x, float* y) 
   step.rotate(q, q_width, shape_.heads, dim);
   step.rotate(k, kv_width, shape_.kv_heads, dim);
   step.attend(layer_, shape_, k, kv_width, v, kv_width, q, out);
-  project(step.kernels, out, q_width, step.rows, {{&o_, y, o_.w.out}});
+  project(step, out, q_width, {{&o_, y, o_.w.out}});
 }
 
 }  // namespace fathom

@@ -13,6 +13,8 @@
 
 namespace fathom {
 
+class LoraWeights;
+
 struct BatchSequence {
   std::span<const int32_t> tokens;  // to process now; at least one
   int64_t position = 0;             // of tokens[0]: how many came before
@@ -20,6 +22,7 @@ struct BatchSequence {
   // Which of the tokens need logits: none, the last, or all.
   enum class Logits { kNone, kLast, kAll } logits = Logits::kLast;
   bool hidden_states = false;  // keep those of all its tokens: LanguageModel::hidden_states()
+  const LoraWeights* adapter = nullptr;  // of this model; null: its weights as they are
 };
 
 struct Batch {

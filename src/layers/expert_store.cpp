@@ -15,6 +15,9 @@ Result<std::unique_ptr<ExpertStore>> ResidentExperts::load(WeightLoader& loader,
     FATHOM_TRY(expert.gate, loader.matrix(name + "gate_proj.weight"));
     FATHOM_TRY(expert.up, loader.matrix(name + "up_proj.weight"));
     FATHOM_TRY(expert.down, loader.matrix(name + "down_proj.weight"));
+    expert.gate_site = loader.add_site(name + "gate_proj");
+    expert.up_site = loader.add_site(name + "up_proj");
+    expert.down_site = loader.add_site(name + "down_proj");
     store->experts_.push_back(std::move(expert));
   }
   return store;

@@ -12,9 +12,12 @@
 namespace fathom {
 
 struct ExpertWeights {
-  PackedMatrix gate;  // [expert_hidden, hidden]
-  PackedMatrix up;    // [expert_hidden, hidden]
-  PackedMatrix down;  // [hidden, expert_hidden]
+  PackedMatrix gate;      // [expert_hidden, hidden]
+  PackedMatrix up;        // [expert_hidden, hidden]
+  PackedMatrix down;      // [hidden, expert_hidden]
+  int32_t gate_site = 0;  // see WeightLoader::add_site()
+  int32_t up_site = 0;
+  int32_t down_site = 0;
 };
 
 class ExpertStore {

@@ -1,5 +1,7 @@
 #include "layers/feed_forward.h"
 
+#include "layers/lora.h"
+
 namespace fathom {
 
 Result<std::unique_ptr<FeedForward>> GatedFeedForward::load(WeightLoader& loader,
@@ -16,9 +18,9 @@ void GatedFeedForward::forward(const Step& step, const float* x, float* y) const
   const int64_t width = gate_.w.out;
   float* gate = step.workspace.floats(step.rows * width);  // [rows, width]
   float* up = step.workspace.floats(step.rows * width);    // [rows, width]
-  project(step.kernels, x, gate_.w.in, step.rows, {{&gate_, gate, width}, {&up_, up, width}});
+  project(step, x, gate_.w.in, {{&gate_, gate, width}, {&up_, up, width}});
   step.kernels.swiglu(gate, up, step.rows, width, width, gate);
-  project(step.kernels, gate, width, step.rows, {{&down_, y, down_.w.out}});
+  project(step, gate, width, {{&down_, y, down_.w.out}});
 }
 
 }  // namespace fathom

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "layers/lora.h"
 #include "layers/names.h"
 #include "tensor/dequantize.h"
 
@@ -56,6 +57,7 @@ Status LatentAttention::load_heads(WeightLoader& loader, const std::string& pref
   const int64_t nope = dims_.nope_head_dim;
   const int64_t v = dims_.v_head_dim;
   const int64_t rank = dims_.kv_lora_rank;
+  kv_b_site_ = loader.add_site(prefix + "kv_b_proj");
 
   if (loader.has(prefix + "k_b_proj.weight")) {
     FATHOM_TRY(const Tensor* keys, loader.tensor(prefix + "k_b_proj.weight"));
@@ -97,13 +99,28 @@ Status LatentAttention::load_heads(WeightLoader& loader, const std::string& pref
 void LatentAttention::project_query(const Step& step, const float* x, float* q) const {
   const int64_t hidden = kv_a_.w.in;
   const int64_t q_width = shape_.heads * (dims_.nope_head_dim + dims_.rope_head_dim);
-  if (q_) return project(step.kernels, x, hidden, step.rows, {{&*q_, q, q_width}}, true);
+  if (q_) return project(step, x, hidden, {{&*q_, q, q_width}}, true);
   const Workspace::Scope scope(step.workspace);
   const int64_t rank = dims_.q_lora_rank;
   float* low = step.workspace.floats(step.rows * rank);
-  project(step.kernels, x, hidden, step.rows, {{&*q_a_, low, rank}}, true);
+  project(step, x, hidden, {{&*q_a_, low, rank}}, true);
   q_a_norm_->forward(step.kernels, low, rank, step.rows, low, rank);
-  project(step.kernels, low, rank, step.rows, {{&*q_b_, q, q_width}}, true);
+  project(step, low, rank, {{&*q_b_, q, q_width}}, true);
+}
+
+void LatentAttention::add_head_lora(const Step& step, int64_t part, const MatmulJob* jobs) const {
+  if (step.lora.empty()) return;
+  const Workspace::Scope scope(step.workspace);
+  auto* places = step.workspace.array<LoraPlace>(shape_.heads);
+  for (int64_t h = 0; h < shape_.heads; ++h) {
+    places[h] = {.site = kv_b_site_,
+                 .part = part + h,
+                 .x = jobs[h].x,
+                 .x_stride = jobs[h].x_stride,
+                 .y = jobs[h].y,
+                 .y_stride = jobs[h].y_stride};
+  }
+  add_lora(step, std::span<const LoraPlace>(places, static_cast<size_t>(shape_.heads)));
 }
 
 void LatentAttention::forward(const Step& step, const float* x, float* y) const {
@@ -125,7 +142,7 @@ void LatentAttention::forward(const Step& step, const float* x, float* y) const 
   auto* jobs = step.workspace.array<MatmulJob>(heads);
 
   project_query(step, x, q);
-  project(step.kernels, x, kv_a_.w.in, rows, {{&kv_a_, key, key_dim}}, true);
+  project(step, x, kv_a_.w.in, {{&kv_a_, key, key_dim}}, true);
   kv_a_norm_.forward(step.kernels, key, key_dim, rows, key, key_dim);
   step.rotate(key + rank, key_dim, 1, key_dim);
   step.rotate(q + nope, q_width, heads, nope + rope);
@@ -139,6 +156,7 @@ void LatentAttention::forward(const Step& step, const float* x, float* y) const 
                .y_stride = heads * key_dim};
   }
   step.kernels.matmul(std::span(jobs, static_cast<size_t>(heads)));
+  add_head_lora(step, 0, jobs);
   for (int64_t r = 0; r < rows * heads; ++r) {
     std::memcpy(wide_q + r * key_dim + rank, q + r * (nope + rope) + nope,
                 static_cast<size_t>(rope) * sizeof(float));
@@ -155,7 +173,8 @@ void LatentAttention::forward(const Step& step, const float* x, float* y) const 
                .y_stride = heads * v};
   }
   step.kernels.matmul(std::span(jobs, static_cast<size_t>(heads)));
-  project(step.kernels, out, heads * v, rows, {{&o_, y, o_.w.out}});
+  add_head_lora(step, heads, jobs);
+  project(step, out, heads * v, {{&o_, y, o_.w.out}});
 }
 
 }  // namespace fathom

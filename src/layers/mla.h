@@ -24,8 +24,11 @@ class LatentAttention final : public Attention {
  private:
   Status load_heads(WeightLoader& loader, const std::string& prefix);
   void project_query(const Step& step, const float* x, float* q) const;
+  // What adapters of kv_b_proj add to the heads' products, of keys (part 0) or of values (heads).
+  void add_head_lora(const Step& step, int64_t part, const MatmulJob* jobs) const;
 
   int64_t layer_ = 0;
+  int32_t kv_b_site_ = 0;
   MlaConfig dims_;
   AttentionShape shape_;     // as the kernel sees it: one KV head, key rank + rope, value rank
   std::optional<Linear> q_;  // [heads * (nope + rope), hidden], or

@@ -1,7 +1,10 @@
 #include "layers/moe.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
+
+#include "layers/lora.h"
 
 namespace fathom {
 
@@ -47,6 +50,59 @@ MixtureOfExperts::Plan MixtureOfExperts::plan(const Step& step, const float* x) 
   return plan;
 }
 
+void MixtureOfExperts::add_expert_lora(const Step& step, const Plan& plan,
+                                       std::span<const LoraSite> sites) const {
+  if (step.lora.empty()) return;
+  Workspace& workspace = step.workspace;
+  const Workspace::Scope scope(workspace);
+  auto* group = workspace.array<int32_t>(step.rows);  // of each row, in step.lora
+  std::fill_n(group, step.rows, -1);
+  const auto groups = std::ssize(step.lora);
+  for (int64_t g = 0; g < groups; ++g) {
+    for (const int32_t row : step.lora[static_cast<size_t>(g)].rows) {
+      group[row] = static_cast<int32_t>(g);
+    }
+  }
+  // An expert's pairs by adapter: their rows and their places.
+  auto* rows = workspace.array<int32_t>(plan.pairs);
+  auto* places = workspace.array<int32_t>(plan.pairs);
+  const int64_t most = std::min(plan.pairs, config_.experts * groups) * std::ssize(sites);
+  auto* jobs = workspace.array<LoraJob>(most);
+  size_t count = 0;
+  for (const LoraSite& site : sites) {
+    int64_t used = 0;
+    for (int64_t e = 0; e < config_.experts; ++e) {
+      const int64_t begin = plan.first[e];
+      const int64_t end = plan.first[e + 1];
+      if (begin == end) continue;
+      const int32_t number = experts_->expert(e).*site.site;
+      for (int64_t g = 0; g < groups; ++g) {
+        const LoraMatrix* matrix = step.lora[static_cast<size_t>(g)].adapter->at(number);
+        if (matrix == nullptr) continue;
+        const int64_t first = used;
+        for (int64_t pair = begin; pair < end; ++pair) {
+          if (group[plan.row[pair]] != g) continue;
+          rows[used] = plan.row[pair];
+          places[used++] = static_cast<int32_t>(pair);
+        }
+        if (used == first) continue;
+        const int32_t* from = site.by_row ? rows + first : places + first;
+        jobs[count++] = {.matrix = matrix,
+                         .x = site.x,
+                         .x_stride = site.x_stride,
+                         .x_rows = {from, static_cast<size_t>(used - first)},
+                         .y = site.y,
+                         .y_stride = site.y_stride,
+                         .y_rows = places + first};
+      }
+    }
+    // The next site may have other pairs.
+    rows = workspace.array<int32_t>(plan.pairs);
+    places = workspace.array<int32_t>(plan.pairs);
+  }
+  add_lora(step, std::span<const LoraJob>(jobs, count));
+}
+
 void MixtureOfExperts::forward(const Step& step, const float* x, float* y) const {
   const Workspace::Scope scope(step.workspace);
   const Plan plan = this->plan(step, x);
@@ -75,6 +131,9 @@ void MixtureOfExperts::forward(const Step& step, const float* x, float* y) const
     jobs[count++] = job;
   }
   step.kernels.matmul(std::span(jobs, count));
+  add_expert_lora(step, plan,
+                  std::array{LoraSite{&ExpertWeights::gate_site, x, hidden_, true, gate, width},
+                             LoraSite{&ExpertWeights::up_site, x, hidden_, true, up, width}});
   step.kernels.swiglu(gate, up, plan.pairs, width, width, gate);
 
   count = 0;
@@ -90,6 +149,9 @@ void MixtureOfExperts::forward(const Step& step, const float* x, float* y) const
                      .y_stride = hidden_};
   }
   step.kernels.matmul(std::span(jobs, count));
+  add_expert_lora(
+      step, plan,
+      std::array{LoraSite{&ExpertWeights::down_site, gate, width, false, out, hidden_}});
 
   if (shared_) {
     shared_->forward(step, x, y);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "layers/expert_store.h"
@@ -29,6 +30,18 @@ class MixtureOfExperts final : public FeedForward {
     float* weight = nullptr;   // [pairs]
   };
   Plan plan(const Step& step, const float* x) const;
+
+  // What adapters add to one of the experts' matrices, y [pairs, out]. by_row: x is [rows, in],
+  // otherwise [pairs, in].
+  struct LoraSite {
+    int32_t ExpertWeights::* site;
+    const float* x;
+    int64_t x_stride;
+    bool by_row;
+    float* y;
+    int64_t y_stride;
+  };
+  void add_expert_lora(const Step& step, const Plan& plan, std::span<const LoraSite> sites) const;
 
   MoeConfig config_;
   Router router_;

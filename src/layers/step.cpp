@@ -1,5 +1,8 @@
 #include "layers/step.h"
 
+#include <algorithm>
+#include <numeric>
+
 namespace fathom {
 
 Step::Step(Kernels& kernels_in, Workspace& workspace_in, const RopeTable& rope_in,
@@ -35,6 +38,40 @@ Step::Step(Kernels& kernels_in, Workspace& workspace_in, const RopeTable& rope_i
   slots = {slot, static_cast<size_t>(rows)};
   cos_sin = rotation;
   logits_rows = {wanted, static_cast<size_t>(wanted_count)};
+  group_adapters();
+}
+
+void Step::group_adapters() {
+  int64_t adapted = 0;
+  int64_t sequences = 0;
+  for (const BatchSequence& sequence : batch.sequences) {
+    if (sequence.adapter == nullptr) continue;
+    adapted += static_cast<int64_t>(sequence.tokens.size());
+    ++sequences;
+  }
+  if (sequences == 0) return;
+  auto* groups = workspace.array<LoraRows>(sequences);
+  auto* member = workspace.array<int32_t>(adapted);
+  size_t count = 0;
+  for (const BatchSequence& leader : batch.sequences) {
+    const auto known = [&] {
+      return std::any_of(groups, groups + count,
+                         [&](const LoraRows& g) { return g.adapter == leader.adapter; });
+    };
+    if (leader.adapter == nullptr || known()) continue;
+    int32_t* first = member;
+    int32_t row = 0;
+    for (const BatchSequence& sequence : batch.sequences) {
+      const auto tokens = static_cast<int32_t>(sequence.tokens.size());
+      if (sequence.adapter == leader.adapter) {
+        std::iota(member, member + tokens, row);
+        member += tokens;
+      }
+      row += tokens;
+    }
+    groups[count++] = {.adapter = leader.adapter, .rows = {first, member}};
+  }
+  lora = {groups, count};
 }
 
 void Step::rotate(float* x, int64_t stride, int64_t heads, int64_t head_stride) const {

@@ -14,6 +14,12 @@
 
 namespace fathom {
 
+// The rows of a step that have the same adapter.
+struct LoraRows {
+  const LoraWeights* adapter = nullptr;
+  std::span<const int32_t> rows;  // ascending
+};
+
 struct Step {
   // Takes memory from the workspace: open a Workspace::Scope around the forward() first.
   Step(Kernels& kernels, Workspace& workspace, const RopeTable& rope, const Batch& batch,
@@ -38,6 +44,10 @@ struct Step {
   std::span<const CacheSlot> slots;      // [rows]
   const float* cos_sin = nullptr;        // [rows, rope.dim()]
   std::span<const int32_t> logits_rows;  // rows whose logits are wanted, ascending
+  std::span<const LoraRows> lora;        // by adapter; none where no row has one
+
+ private:
+  void group_adapters();
 };
 
 }  // namespace fathom

@@ -136,6 +136,7 @@ Result<std::vector<float>> WeightLoader::vector(const std::string& name) {
 
 Result<Linear> WeightLoader::linear(const std::string& prefix) {
   Linear linear;
+  linear.site = add_site(prefix);
   FATHOM_TRY(linear.w, matrix(prefix + ".weight"));
   if (has(prefix + ".bias")) {
     FATHOM_TRY(linear.bias, vector(prefix + ".bias"));

@@ -11,6 +11,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/function_ref.h"
@@ -25,6 +26,7 @@ namespace fathom {
 struct Linear {
   PackedMatrix w;
   std::vector<float> bias;
+  int32_t site = 0;  // see WeightLoader::add_site()
 };
 
 class WeightLoader {
@@ -51,6 +53,13 @@ class WeightLoader {
   PackedMatrix pack_computed(std::string_view name, int64_t rows, int64_t cols,
                              FunctionRef<std::vector<float>()> compute);
 
+  // Numbers a module whose product with x adapters may change: 0, 1, 2, ... linear() does so.
+  int32_t add_site(std::string module) {
+    sites_.push_back(std::move(module));
+    return static_cast<int32_t>(sites_.size()) - 1;
+  }
+  std::vector<std::string> take_sites() { return std::move(sites_); }
+
   // Memory held by all matrices and vectors handed out; what stays mapped counts as well.
   int64_t bytes() const { return bytes_; }
 
@@ -66,6 +75,7 @@ class WeightLoader {
   // The part of a file whose reading has been started.
   const std::byte* ahead_begin_ = nullptr;
   const std::byte* ahead_end_ = nullptr;
+  std::vector<std::string> sites_;
   int64_t total_ = 0;
   int64_t done_ = 0;
   int64_t bytes_ = 0;

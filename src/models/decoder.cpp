@@ -35,6 +35,7 @@ Result<std::unique_ptr<LanguageModel>> Decoder::load(WeightLoader& loader, Kerne
   }
   model->set_logit_temperature(1);
   model->weight_bytes_ = loader.bytes();
+  model->lora_sites_ = loader.take_sites();
   return model;
 }
 

@@ -26,6 +26,7 @@ class Decoder final : public LanguageModel {
   int64_t max_batch_tokens() const override { return max_batch_tokens_; }
   std::span<const float> forward(const Batch& batch, CachePool& cache) override;
   std::span<const float> hidden_states() const override { return hidden_states_; }
+  std::span<const std::string> lora_sites() const override { return lora_sites_; }
   bool has_mtp() const override { return mtp_ != nullptr; }
   CacheLayout mtp_cache_layout() const override;
   std::span<const float> forward_mtp(const Batch& batch, std::span<const float> previous,
@@ -56,10 +57,11 @@ class Decoder final : public LanguageModel {
   PackedMatrix embedding_;  // [vocab, hidden]
   std::vector<DecoderLayer> layers_;
   RmsNorm final_norm_;
-  RmsNorm head_norm_;                 // final_norm_ over the logits' temperature
-  RmsNorm mtp_head_norm_;             // the same of the MTP layer, where there is one
-  std::unique_ptr<MtpLayer> mtp_;     // null: not there, or not asked for
-  PackedMatrix head_;                 // [vocab, hidden]; empty where it is the embedding
+  RmsNorm head_norm_;              // final_norm_ over the logits' temperature
+  RmsNorm mtp_head_norm_;          // the same of the MTP layer, where there is one
+  std::unique_ptr<MtpLayer> mtp_;  // null: not there, or not asked for
+  PackedMatrix head_;              // [vocab, hidden]; empty where it is the embedding
+  std::vector<std::string> lora_sites_;
   std::vector<float> logits_;         // of the last forward()
   std::vector<float> hidden_states_;  // of the last forward()
 };

@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "checkpoint/checkpoint.h"
@@ -48,6 +49,9 @@ class LanguageModel {
   // What the last forward() gave the output head, after the final norm, for all rows of the
   // sequences that asked: [rows, hidden_size], valid until the next call.
   virtual std::span<const float> hidden_states() const = 0;
+
+  // The modules that adapters can change, in the order of their numbers: layers/lora.h.
+  virtual std::span<const std::string> lora_sites() const = 0;
 
   // Multi-token prediction (models/mtp.h), where it was loaded: one token further than forward().
   virtual bool has_mtp() const = 0;

@@ -142,13 +142,15 @@ ApiStatus Api::route(ApiCall& call) {
 ApiStatus Api::models(const ApiCall& call, const std::string& name) {
   const auto describe = [&](const ServedModel& model) -> OrderedJson {
     const ModelInfo& info = model.engine->info;
-    return {{"id", model.name},
-            {"object", "model"},
-            {"created", started_},
-            {"owned_by", "fathom"},
-            {"context_length", model.serving->context()},
-            {"architecture", info.architecture},
-            {"parameters", info.parameters}};
+    OrderedJson entry = {{"id", model.name},
+                         {"object", "model"},
+                         {"created", started_},
+                         {"owned_by", "fathom"},
+                         {"context_length", model.serving->context()},
+                         {"architecture", info.architecture},
+                         {"parameters", info.parameters}};
+    if (model.adapter) entry["parent"] = model.name.substr(0, model.name.rfind(':'));
+    return entry;
   };
   if (!name.empty()) {
     FATHOM_TRY(const ServedModel* model, find_model(name));

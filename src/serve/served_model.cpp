@@ -29,6 +29,7 @@ ApiResult<Request> ServedModel::chat_prompt(const std::vector<Message>& messages
   auto tokens = words->encode(*prompt, SpecialText::kParse, false);
   if (!tokens) return bad_request(param, "{}", tokens.error().message);
   Request request;
+  request.adapter = adapter;
   request.prompt = *std::move(tokens);
   request.reasoning = AnswerStream::reasoning_after(*prompt);
   return request;
@@ -36,6 +37,7 @@ ApiResult<Request> ServedModel::chat_prompt(const std::vector<Message>& messages
 
 ApiResult<Request> ServedModel::text_prompt(const PromptText& text, const char* param) const {
   Request request;
+  request.adapter = adapter;
   if (const auto* ids = std::get_if<std::vector<int32_t>>(&text)) {
     request.prompt = *ids;
   } else {

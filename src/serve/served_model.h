@@ -17,9 +17,10 @@ namespace fathom::serve {
 struct ServedModel {
   std::string name;
   std::shared_ptr<Engine> engine;
-  std::unique_ptr<ServingEngine> serving;
-  SamplingOptions recommended;                 // what the model's makers advise
-  std::optional<ToolFormat> tool_format = {};  // in which it calls tools; none: it does not
+  std::shared_ptr<ServingEngine> serving;           // of a model and all its adapters
+  SamplingOptions recommended;                      // what the model's makers advise
+  std::optional<ToolFormat> tool_format = {};       // in which it calls tools; none: it does not
+  std::shared_ptr<const LoraWeights> adapter = {};  // null: the model as it is
 
   // `param` is the field of the request to name where it is at fault.
   ApiResult<const Tokenizer*> tokenizer() const;

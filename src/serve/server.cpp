@@ -87,7 +87,13 @@ Status Server::Impl::open(const std::vector<NamedModel>& named_models) {
       engine.speculation = {};
     }
     FATHOM_TRY(model.serving, ServingEngine::start(model.engine, engine));
-    models.push_back(std::move(model));
+    models.push_back(model);
+    for (const NamedAdapter& adapter : named.adapters) {
+      ServedModel adapted = model;
+      adapted.name = fmt::format("{}:{}", named.name, adapter.name);
+      FATHOM_TRY(adapted.adapter, model.engine->load_adapter(adapter.path));
+      models.push_back(std::move(adapted));
+    }
   }
   std::optional<Routing> routing;
   if (options.route) {
@@ -96,6 +102,7 @@ Status Server::Impl::open(const std::vector<NamedModel>& named_models) {
   metrics = std::make_unique<Metrics>([this] {
     Metrics::Gauges gauges;
     for (const ServedModel& model : models) {
+      if (model.adapter) continue;  // its model's engine counts for both
       gauges.engines.push_back({.model = model.name, .stats = model.serving->stats()});
     }
     const std::lock_guard lock(http_mutex);

@@ -39,10 +39,17 @@ struct ServeOptions {
   std::optional<ToolFormat> tool_format = {};
 };
 
+// A LoRA adapter: a directory as PEFT writes it, and the name after the model's and a colon.
+struct NamedAdapter {
+  std::string name;
+  std::string path;
+};
+
 // A model and the name by which clients ask for it.
 struct NamedModel {
   std::string name;
   Model model;
+  std::vector<NamedAdapter> adapters = {};
 };
 
 class Server {
