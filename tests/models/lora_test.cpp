@@ -102,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"deepseek_v2_lite_all", "deepseek_v2_lite"},
                     Case{"deepseek_v2_lite_all", "deepseek_v2_lite/mla_split.gguf"},
                     Case{"deepseek_v2_groups_all", "deepseek_v2_groups"}),
-    [](const auto& info) { return std::to_string(info.index) + "_" + info.param.name; });
+    [](const auto& c) { return fmt::format("{}_{}", c.index, c.param.name); });
 
 TEST(Lora, EachSequenceOfABatchGetsWhatItWouldGetAlone) {
   const std::pair<std::string, std::string> cases[] = {
