@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <memory>
 
+#include "cli/output_file.h"
 #include "cli/plan.h"
+#include "cli/plan_document.h"
 #include "cli/plan_fit.h"
 #include "cli/plan_options.h"
 #include "cli/plan_report.h"
 #include "cli/plan_verify.h"
 #include "cli/terminal.h"
+#include "plan/html_report.h"
 
 namespace fathom::cli {
 namespace {
@@ -42,7 +45,14 @@ Result<int> verify_best(const PlanFlags& flags, const plan::Question& question,
                       .json = flags.json});
 }
 
+Result<int> show_document(bool json) {
+  FATHOM_TRY(const plan::DocumentReport report, plan::compare_document());
+  print(json ? document_json(report) : document_text(report));
+  return 0;
+}
+
 Result<int> show_plan(const PlanFlags& flags) {
+  if (flags.document) return show_document(flags.json);
   if (!flags.fit && !flags.fit_files.empty()) {
     return usage_error("--fit-file is for --fit, which makes use of it.");
   }
@@ -58,6 +68,9 @@ Result<int> show_plan(const PlanFlags& flags) {
     FATHOM_TRY(break_even,
                compare_costs(ranking, question.prices, flags.break_even[0] - 1,
                              flags.break_even[1] - 1, flags.fixed_usd, flags.escalated));
+  }
+  if (!flags.html.empty()) {
+    FATHOM_CHECK(write_output_file(flags.html, plan::html_report(question, ranking)));
   }
   print(flags.json ? plan_json(question, ranking, break_even)
                    : plan_text(question, ranking, static_cast<size_t>(flags.top), break_even));

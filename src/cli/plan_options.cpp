@@ -299,6 +299,9 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
           "also reckon A in front of B, with this share of requests passed on to B (0 to 1)")
       ->type_name("SHARE");
   command.add_flag("--json", flags.json, "print JSON");
+  command.add_option("--html", flags.html, "also write a report with plots")->type_name("FILE");
+  command.add_flag("--document", flags.document,
+                   "instead: the claims of the overview of DeepSeek models, each with a verdict");
 
   command.add_flag("--fit", flags.fit,
                    "instead: measure what steps cost on this machine, for all later plans");

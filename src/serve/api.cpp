@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "serve/answer_json.h"
 #include "serve/openapi.h"
+#include "serve/plan_api.h"
 
 namespace fathom::serve {
 namespace {
@@ -94,6 +95,7 @@ ApiStatus Api::route(ApiCall& call) {
       {"/v1/completions", &Api::completions},
       {"/v1/responses", &Api::responses},
       {"/v1/embeddings", &Api::embeddings},
+      {"/v1/plan", &Api::plan},
   };
   const std::string& path = call.request.path;
   const bool is_get = call.request.method == "GET" || call.request.method == "HEAD";
@@ -235,6 +237,12 @@ ApiStatus Api::detokenize(const ApiCall& call) {
     return bad_request("tokens", "{}", known.error().message);
   }
   respond(call, HttpResponse{.body = dump({{"content", words->decode(wanted.tokens)}})});
+  return {};
+}
+
+ApiStatus Api::plan(ApiCall& call) {
+  FATHOM_TRY(std::string body, answer_plan(call.request.body));
+  respond(call, HttpResponse{.body = std::move(body)});
   return {};
 }
 

@@ -62,6 +62,7 @@ class Api {
   ApiStatus completions(ApiCall& call);
   ApiStatus responses(ApiCall& call);
   ApiStatus embeddings(ApiCall& call);
+  ApiStatus plan(ApiCall& call);
 
   ApiResult<const ServedModel*> find_model(const std::string& name) const;
   static AnswerLabel label(const ApiCall& call, const ServedModel& model, const char* prefix);

@@ -11,8 +11,9 @@ const DashboardPage = later(() =>
   import('./components/dashboard_page').then((m) => m.DashboardPage),
 );
 const UsagePage = later(() => import('./components/usage_page').then((m) => m.UsagePage));
+const PlanPage = later(() => import('./components/plan_page').then((m) => m.PlanPage));
 
-const PAGES = { chat: ChatPage, dashboard: DashboardPage, usage: UsagePage };
+const PAGES = { chat: ChatPage, dashboard: DashboardPage, usage: UsagePage, plan: PlanPage };
 
 export function App() {
   const settings = useRef<HTMLDialogElement>(null);

@@ -7,6 +7,7 @@ import {
   DashboardIcon,
   Mark,
   MoonIcon,
+  PlanIcon,
   SettingsIcon,
   SunIcon,
   UsageIcon,
@@ -16,6 +17,7 @@ const ICONS: Record<Route, () => preact.JSX.Element> = {
   chat: ChatIcon,
   dashboard: DashboardIcon,
   usage: UsageIcon,
+  plan: PlanIcon,
 };
 
 const THEME_ICONS = { auto: AutoThemeIcon, light: SunIcon, dark: MoonIcon };

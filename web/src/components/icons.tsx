@@ -24,6 +24,12 @@ export const UsageIcon = () => (
     <path d="M5 20V12M12 20V5M19 20v-6" />
   </Icon>
 );
+export const PlanIcon = () => (
+  <Icon>
+    <path d="M4 20V4M4 20h16M7.5 16c4 0 4-8 11.5-9" />
+    <circle cx="12" cy="12" r="1.5" />
+  </Icon>
+);
 export const SettingsIcon = () => (
   <Icon>
     <path d="M4 7h9M17 7h3M4 17h3M11 17h9" />

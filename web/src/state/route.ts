@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 
-export const ROUTES = ['chat', 'dashboard', 'usage'] as const;
+export const ROUTES = ['chat', 'dashboard', 'usage', 'plan'] as const;
 export type Route = (typeof ROUTES)[number];
 
 function current(): Route {

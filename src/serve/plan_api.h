@@ -1,0 +1,18 @@
+// POST /v1/plan: deployments ranked for a load, by the closed formula, with what the plots of the
+// web page show. It says nothing of the machine that serves: models and hardware are those of the
+// catalogues. Takes milliseconds to tenths of a second of one thread, no model, and no memory that
+// stays. Any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "serve/api_error.h"
+
+namespace fathom::serve {
+
+// The answer to a request's body. Unknown fields, names and numbers out of range are errors that
+// name them.
+ApiResult<std::string> answer_plan(std::string_view body);
+
+}  // namespace fathom::serve
