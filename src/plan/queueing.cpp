@@ -246,6 +246,13 @@ struct Seen {
   double extra = 0;  // waiting for others, on average
 };
 
+// The parts above are approximated one by one, so a higher share may come out lower.
+Percentiles rising(Percentiles p) {
+  p.p90 = std::max(p.p50, p.p90);
+  p.p99 = std::max(p.p90, p.p99);
+  return p;
+}
+
 Seen time_to_first(const States& states, double others, double most) {
   const double n = std::max(others, 0.0) + 1;
   const State state = states.at(std::min(n, most));
@@ -282,13 +289,13 @@ QueueEstimate estimate_queue(const ServerModel& server, const Demand& demand,
     estimate.mean_running = estimate.running_p99 = running;
     const double wait = std::max(demand.sessions - most, 0.0) / state.rate;
     const Seen seen = time_to_first(states, running - 1, most);
-    const double residual = running > 1 ? state.token / 2 : 0;
+    const double residual = running > 1 ? std::min(state.token / 2, seen.extra) : 0;
     const double base = seen.base + wait;
-    estimate.ttft_seconds = {
-        .mean = base + seen.extra,
-        .p50 = wait + prompt_p50 * seen.base + residual + 0.7 * (seen.extra - residual),
-        .p90 = wait + prompt_p90 * seen.base + residual + 1.6 * (seen.extra - residual),
-        .p99 = wait + prompt_p99 * seen.base + residual + 2.5 * (seen.extra - residual)};
+    estimate.ttft_seconds =
+        rising({.mean = base + seen.extra,
+                .p50 = wait + prompt_p50 * seen.base + residual + 0.7 * (seen.extra - residual),
+                .p90 = wait + prompt_p90 * seen.base + residual + 1.6 * (seen.extra - residual),
+                .p99 = wait + prompt_p99 * seen.base + residual + 2.5 * (seen.extra - residual)});
     estimate.itl_seconds = {
         .mean = state.token, .p50 = state.token, .p90 = state.token, .p99 = state.token};
     return estimate;
@@ -325,10 +332,10 @@ QueueEstimate estimate_queue(const ServerModel& server, const Demand& demand,
     const double middle = typical.base * prompt_p50;
     return middle + std::sqrt(by_length * by_length + by_others * by_others);
   };
-  estimate.ttft_seconds = {.mean = typical.base + typical.extra,
-                           .p50 = first_at(0.5, prompt_p50),
-                           .p90 = first_at(0.9, prompt_p90),
-                           .p99 = first_at(0.99, prompt_p99)};
+  estimate.ttft_seconds = rising({.mean = typical.base + typical.extra,
+                                  .p50 = first_at(0.5, prompt_p50),
+                                  .p90 = first_at(0.9, prompt_p90),
+                                  .p99 = first_at(0.99, prompt_p99)});
   return estimate;
 }
 
