@@ -53,8 +53,8 @@ struct PlanFlags {
   std::optional<double> escalated;
 
   bool json = false;
-  bool document = false;  // instead of a ranking
-  std::string html;       // a file for the report
+  bool document = false;               // instead of a ranking
+  std::string html;                    // a file for the report
   bool fit = false;                    // instead of a ranking: what steps cost here
   std::vector<std::string> fit_files;  // of fathom bench --json
   bool verify = false;                 // run the best of the ranking here

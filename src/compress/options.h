@@ -33,8 +33,8 @@ struct QuantizeOptions {
   // zero_points, types with minima are chosen among too. One of them at most.
   std::optional<double> target_bits = {};
   std::optional<int64_t> target_bytes = {};
-  bool requantize = false;             // take a source that is quantised already
-  bool act_order = false;              // GPTQ: the columns with the largest inputs first
+  bool requantize = false;  // take a source that is quantised already
+  bool act_order = false;   // GPTQ: the columns with the largest inputs first
   // Calibration text as token ids, in windows that the model reads separately.
   std::vector<std::vector<int32_t>> calibration = {};
   int threads = 0;

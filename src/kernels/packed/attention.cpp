@@ -106,8 +106,8 @@ void PackedKernels::attention(const AttentionShape& shape, const CacheView& cach
   const int64_t group = shape.heads / shape.kv_heads;
   const int64_t enough = pool_.size() * int64_t{2};
 
-  // Cut by tokens and heads, and later by stretches of the cache; heads are kept together as long as
-  // that gives all threads something, because they share what is read of the cache and widened.
+  // Cut by tokens and heads, and later by stretches of the cache; heads are kept together as long
+  // as that gives all threads something, because they share what is read of the cache and widened.
   int64_t stretches = 0;
   for (int64_t heads_each = std::min(group, kPassHeads);; heads_each = (heads_each + 1) / 2) {
     tasks_.clear();
