@@ -86,6 +86,13 @@ class Allocation {
     }
   }
 
+  // A layer adds two of the 2 * layers parts that the residual stream is the sum of; the embedding
+  // and the head carry all of it.
+  double weight(const Unit& unit) const {
+    const bool in_layer = plan_[unit.tensors.front()].role == TensorRole::kMatrix;
+    return in_layer ? 1.0 : 2.0 * static_cast<double>(checkpoint_.config().layers);
+  }
+
   std::vector<TypeChoice> choices(const Unit& unit) const {
     std::vector<TypeChoice> result;
     result.reserve(types_.size());
@@ -94,7 +101,8 @@ class Allocation {
       for (const size_t index : unit.tensors) {
         bytes += byte_size(types_[k], plan_[index].source->shape.elements());
       }
-      result.push_back({types_[k], bytes, unit.energy > 0 ? unit.losses[k] / unit.energy : 0});
+      result.push_back(
+          {types_[k], bytes, unit.energy > 0 ? weight(unit) * unit.losses[k] / unit.energy : 0});
     }
     return result;
   }

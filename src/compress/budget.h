@@ -5,9 +5,10 @@
 //   sum (w' - w) H (w' - w)^T / sum w H w^T
 // over a sample of its rows, H the second moments of its input over the calibration text, within
 // groups of 32 (input_statistics.h); without a text, and for the embedding, inputs are taken to be
-// independent and of equal size. Losses are taken to add up. Everything starts at its smallest
-// type, and the budget is spent step by step where a byte wins most. Experts that GGUF stores as
-// one stack get one type.
+// independent and of equal size. Those of embedding and head count
+// 2 * layers times, because a layer's matrices give one part of so many. Losses are taken to add
+// up. Everything starts at its smallest type, and the budget is spent step by step where a byte
+// wins most. Experts that GGUF stores as one stack get one type.
 #pragma once
 
 #include <cstdint>
