@@ -38,9 +38,8 @@ Value value_of(const std::vector<std::pair<std::string, Value>>& patterns, std::
 bool is_set(const Json& value) {
   if (value.is_null()) return false;
   if (value.is_boolean()) return value.get<bool>();
-  if (value.is_array() || value.is_object() || value.is_string()) {
-    return !value.empty() && value != "";
-  }
+  if (value.is_string()) return !value.get_ref<const std::string&>().empty();
+  if (value.is_array() || value.is_object()) return !value.empty();
   return true;
 }
 
