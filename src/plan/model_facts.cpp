@@ -29,7 +29,8 @@ int64_t layer_of(std::string_view name) {
 
 double packed_bytes(DType dtype, int64_t rows, int64_t cols) {
   const PanelLayout layout(dtype, cols, kLanes, false);
-  return static_cast<double>((rows + layout.width - 1) / layout.width * layout.bytes);
+  const int64_t panels = (rows + layout.width - 1) / layout.width;
+  return static_cast<double>(panels * layout.bytes);
 }
 
 void add_matrix(Part& part, DType dtype, int64_t rows, int64_t cols) {
