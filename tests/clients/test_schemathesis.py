@@ -13,11 +13,12 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance," 
 
 def test_no_request_breaks_the_server(tmp_path):
     tool = Path(sys.executable).with_name("schemathesis")
-    # It likes answers without a limit, which end with the context.
+    # It likes answers without a limit, which end with the context. One worker: Python 3.11's ast.parse,
+    # which it uses, fails now and then where two threads are in it.
     with serve(tmp_path, "--context", "192") as address:
         done = subprocess.run(
             [tool, "run", address + "/openapi.json", "--checks", CHECKS, "--max-examples", "6",
-             "--seed", "1", "--workers", "4", "--phases", "examples,coverage,fuzzing",
+             "--seed", "1", "--workers", "1", "--phases", "examples,coverage,fuzzing",
              "--request-timeout", "60", "--max-time", "60", "--generation-database", "none",
              "--no-color"],
             cwd=tmp_path, text=True, capture_output=True, timeout=300)
