@@ -1,46 +1,26 @@
 #include "evaluate/answerer.h"
 
-#include <condition_variable>
-#include <mutex>
-#include <optional>
-
 #include "engine/answer_stream.h"
 #include "engine/engine.h"
 #include "engine/serving_engine.h"
+#include "evaluate/request_board.h"
 
 namespace fathom {
 namespace {
 
-constexpr size_t kTogether = 32;
-
-// Where all sinks report to.
-struct Board {
-  std::mutex mutex;
-  std::condition_variable changed;
-  size_t open = 0;
-  size_t done = 0;
-  std::optional<Error> error;
-};
-
 class Collecting : public AnswerSink {
  public:
-  Collecting(Board& board, std::string& text) : board_(board), text_(text) {}
+  Collecting(RequestBoard& board, std::string& text) : board_(board), text_(text) {}
 
   void on_chunk(const AnswerChunk& chunk) override {
     for (const TextPart& part : chunk.parts) {
       if (!part.reasoning) text_ += part.text;
     }
   }
-  void on_end(const AnswerEnd& end) override {
-    const std::lock_guard lock(board_.mutex);
-    if (end.error && !board_.error) board_.error = end.error;
-    --board_.open;
-    ++board_.done;
-    board_.changed.notify_all();
-  }
+  void on_end(const AnswerEnd& end) override { board_.ended(end); }
 
  private:
-  Board& board_;
+  RequestBoard& board_;
   std::string& text_;
 };
 
@@ -76,34 +56,15 @@ class LocalAnswerer final : public Answerer {
     const auto engine = model_.impl()->engine;
     FATHOM_TRY(const Tokenizer* tokenizer, engine->need_tokenizer());
     std::vector<std::string> texts(questions.size());
-    Board board;
+    RequestBoard board(on_done);
     // Declared after what its sinks write to: its end waits for them.
     FATHOM_TRY(const auto serving, ServingEngine::start(engine));
-    const auto wait = [&](size_t most) -> Status {
-      std::unique_lock lock(board.mutex);
-      while (true) {
-        if (board.error) return std::unexpected(*board.error);
-        const size_t done = board.done;
-        lock.unlock();
-        if (on_done && !on_done(done)) return fail("Interrupted.");
-        lock.lock();
-        if (board.open <= most) return {};
-        board.changed.wait_for(lock, std::chrono::milliseconds(200));
-      }
-    };
     for (size_t i = 0; i < questions.size(); ++i) {
       FATHOM_TRY(Request request, request_for(*engine, *tokenizer, questions[i]));
       request.sink = std::make_shared<Collecting>(board, texts[i]);
-      FATHOM_CHECK(wait(kTogether - 1));
-      {
-        const std::lock_guard lock(board.mutex);
-        ++board.open;
-      }
-      if (const auto taken = serving->submit(std::move(request)); !taken) {
-        return fail("{}", taken.error().message);
-      }
+      FATHOM_CHECK(board.submit(*serving, std::move(request)));
     }
-    FATHOM_CHECK(wait(0));
+    FATHOM_CHECK(board.finish());
     return texts;
   }
 

@@ -1,33 +1,19 @@
 #include "evaluate/likelihood.h"
 
 #include <algorithm>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
-#include <optional>
 
 #include "engine/engine.h"
 #include "engine/serving_engine.h"
+#include "evaluate/request_board.h"
 
 namespace fathom {
 namespace {
 
-// Enough to fill a batch, few enough that their caches fit.
-constexpr size_t kTogether = 32;
-
-// Where all sinks report to.
-struct Board {
-  std::mutex mutex;
-  std::condition_variable changed;
-  size_t open = 0;
-  size_t done = 0;
-  std::optional<Error> error;
-};
-
 // Adds up the scores of the prompt's tokens from `from` on.
 class Summing : public AnswerSink {
  public:
-  Summing(Board& board, double& sum, size_t from) : board_(board), sum_(sum), from_(from) {}
+  Summing(RequestBoard& board, double& sum, size_t from) : board_(board), sum_(sum), from_(from) {}
 
   void on_prompt_scores(const std::vector<ScoredToken>& tokens) override {
     for (const ScoredToken& token : tokens) {
@@ -35,16 +21,10 @@ class Summing : public AnswerSink {
     }
   }
   void on_chunk(const AnswerChunk& /*chunk*/) override {}
-  void on_end(const AnswerEnd& end) override {
-    const std::lock_guard lock(board_.mutex);
-    if (end.error && !board_.error) board_.error = end.error;
-    --board_.open;
-    ++board_.done;
-    board_.changed.notify_all();
-  }
+  void on_end(const AnswerEnd& end) override { board_.ended(end); }
 
  private:
-  Board& board_;
+  RequestBoard& board_;
   double& sum_;
   const size_t from_;
   size_t at_ = 0;
@@ -94,21 +74,9 @@ Result<std::vector<double>> loglikelihoods(const Model& model,
   const auto engine = model.impl()->engine;
   FATHOM_TRY(const Tokenizer* tokenizer, engine->need_tokenizer());
   std::vector<double> sums(continuations.size(), 0);
-  Board board;
+  RequestBoard board(on_done);
   // Declared after what its sinks write to: its end waits for them.
   FATHOM_TRY(const auto serving, ServingEngine::start(engine));
-  const auto wait = [&](size_t most) -> Status {
-    std::unique_lock lock(board.mutex);
-    while (true) {
-      if (board.error) return std::unexpected(*board.error);
-      const size_t done = board.done;
-      lock.unlock();
-      if (on_done && !on_done(done)) return fail("Interrupted.");
-      lock.lock();
-      if (board.open <= most) return {};
-      board.changed.wait_for(lock, std::chrono::milliseconds(200));
-    }
-  };
   for (size_t i = 0; i < continuations.size(); ++i) {
     FATHOM_TRY(Tokens tokens,
                tokenize(*tokenizer, continuations[i], static_cast<size_t>(serving->context() - 1)));
@@ -118,16 +86,9 @@ Result<std::vector<double>> loglikelihoods(const Model& model,
     request.logprobs = 0;
     request.score_prompt = true;
     request.sink = std::make_shared<Summing>(board, sums[i], tokens.from);
-    FATHOM_CHECK(wait(kTogether - 1));
-    {
-      const std::lock_guard lock(board.mutex);
-      ++board.open;
-    }
-    if (const auto taken = serving->submit(std::move(request)); !taken) {
-      return fail("{}", taken.error().message);
-    }
+    FATHOM_CHECK(board.submit(*serving, std::move(request)));
   }
-  FATHOM_CHECK(wait(0));
+  FATHOM_CHECK(board.finish());
   return sums;
 }
 
