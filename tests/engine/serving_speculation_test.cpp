@@ -162,7 +162,8 @@ TEST_P(ServingWithGuesses, ScoresEveryTokenAsWithoutGuesses) {
   request.entropies = true;
   const auto plain = serve(name, {});
   const auto quick = serve(name, speculation());
-  const auto& expected = ask(*plain, request).sink->wait().scored;
+  const Asked known = ask(*plain, request);
+  const auto& expected = known.sink->wait().scored;
   const Asked asked = ask(*quick, request);
   const auto& got = asked.sink->wait().scored;
   EXPECT_GT(quick->stats().drafted_tokens, 0U);
