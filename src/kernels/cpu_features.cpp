@@ -2,6 +2,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdint>
 #elif defined(__aarch64__)
@@ -24,14 +26,18 @@ constexpr uint32_t kAvx512Dq = 1U << 17;
 constexpr uint32_t kAvx512Bw = 1U << 30;
 constexpr uint32_t kAvx512Vl = 1U << 31;
 constexpr uint32_t kAvx512Vnni = 1U << 11;  // leaf 7, ecx
+constexpr uint32_t kAmxTile = 1U << 24;     // leaf 7, edx
+constexpr uint32_t kAmxInt8 = 1U << 25;
 // Register states the system saves, in XCR0.
 constexpr uint64_t kYmmState = 0x6;
 constexpr uint64_t kZmmState = 0xe6;
+constexpr uint64_t kTileState = 0x60000;
 
 struct Features {
   uint32_t leaf1_ecx = 0;
   uint32_t leaf7_ebx = 0;
   uint32_t leaf7_ecx = 0;
+  uint32_t leaf7_edx = 0;
   uint64_t saved = 0;
 };
 
@@ -45,6 +51,7 @@ Features read_features() {
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) != 0) {
     f.leaf7_ebx = b;
     f.leaf7_ecx = c;
+    f.leaf7_edx = d;
   }
   if ((f.leaf1_ecx & kXsaveInUse) != 0) {
     uint32_t low = 0;
@@ -64,6 +71,26 @@ bool all(uint64_t bits, uint64_t wanted) {
   return (bits & wanted) == wanted;
 }
 
+// Palette 1: eight tiles of 16 rows of 64 bytes, or more (leaf 1DH, subleaf 1).
+bool tiles_are_large_enough() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  if (__get_cpuid_count(0x1d, 1, &a, &b, &c, &d) == 0) return false;
+  return (b & 0xffffU) >= 64 && b >> 16 >= 8 && (c & 0xffffU) >= 16;
+}
+
+bool system_grants_tiles() {
+#if defined(SYS_arch_prctl)
+  constexpr int64_t kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM, Linux 5.16
+  constexpr int64_t kTileData = 18;               // XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
 
 bool cpu_has_avx2() {
@@ -76,11 +103,23 @@ bool cpu_has_avx512_vnni() {
   return cpu_has_avx2() && all(f.leaf7_ebx, kAvx512F | kAvx512Dq | kAvx512Bw | kAvx512Vl) &&
          all(f.leaf7_ecx, kAvx512Vnni) && all(f.saved, kZmmState);
 }
+
+bool cpu_has_amx() {
+  static const bool kHas = [] {
+    const Features& f = features();
+    return cpu_has_avx512_vnni() && all(f.leaf7_edx, kAmxTile | kAmxInt8) &&
+           all(f.saved, kTileState) && tiles_are_large_enough() && system_grants_tiles();
+  }();
+  return kHas;
+}
 #else
 bool cpu_has_avx2() {
   return false;
 }
 bool cpu_has_avx512_vnni() {
+  return false;
+}
+bool cpu_has_amx() {
   return false;
 }
 #endif

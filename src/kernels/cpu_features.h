@@ -5,6 +5,9 @@ namespace fathom {
 
 bool cpu_has_avx2();         // with FMA and F16C
 bool cpu_has_avx512_vnni();  // F, BW, VL, DQ and VNNI
+// With AMX-TILE and AMX-INT8 besides. Tiles are so large that Linux saves them only for
+// processes that asked; the first call asks, for all threads.
+bool cpu_has_amx();
 
 bool cpu_has_neon();          // every AArch64 CPU
 bool cpu_has_neon_dotprod();  // FEAT_DotProd: Cortex-A76 and later, Apple M1

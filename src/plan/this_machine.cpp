@@ -90,6 +90,7 @@ std::vector<std::string> instruction_sets() {
   std::vector<std::string> sets;
   if (cpu_has_avx2()) sets.emplace_back("AVX2");
   if (cpu_has_avx512_vnni()) sets.emplace_back("AVX-512 VNNI");
+  if (cpu_has_amx()) sets.emplace_back("AMX");
   if (cpu_has_neon()) sets.emplace_back("NEON");
   if (cpu_has_neon_dotprod()) sets.emplace_back("DotProd");
   if (cpu_has_neon_i8mm()) sets.emplace_back("I8MM");

@@ -1,6 +1,6 @@
 // The AVX-512 kernels once more, with SIMDe's portable versions of the intrinsics, so that their
-// algorithms are tested on machines without AVX-512. Where this SIMDe lacks an intrinsic it is
-// spelled out below, from its description in Intel's guide.
+// algorithms are tested on machines without AVX-512, and those with tiles, on emulated tiles. Where
+// this SIMDe lacks an intrinsic it is spelled out below, from its description in Intel's guide.
 #include "kernels/kernels_under_test.h"
 
 // (clang 19 has types of its own that clash with those of SIMDe 0.7.4.)
@@ -129,6 +129,8 @@ simde__m512 multiply_sub_add(simde__m512 a, simde__m512 b, simde__m512 c) {
 #define FATHOM_SIMD_NAMESPACE avx512_emulated
 #include "kernels/avx512/simd.h"
 //
+#include "kernels/amx/tile_matmul.h"
+#include "kernels/emulated_tiles.h"
 #include "kernels/simd/make_ops.h"
 
 namespace fathom::testing {
@@ -136,9 +138,23 @@ const VectorOps* emulated_avx512_ops() {
   static constexpr VectorOps kOps = avx512_emulated::make_ops("avx512-emulated");
   return &kOps;
 }
+
+const VectorOps* emulated_amx_ops() {
+  static constexpr VectorOps kOps = [] {
+    VectorOps ops = avx512_emulated::make_ops("amx-emulated");
+    ops.matmul = [](int dtype, const MatmulTile& tile) {
+      avx512_emulated::matmul_with_tiles<EmulatedTiles>(dtype, tile, avx512_emulated::matmul);
+    };
+    return ops;
+  }();
+  return &kOps;
+}
 }  // namespace fathom::testing
 #else
 namespace fathom::testing {
+const VectorOps* emulated_amx_ops() {
+  return nullptr;
+}
 const VectorOps* emulated_avx512_ops() {
   return nullptr;
 }

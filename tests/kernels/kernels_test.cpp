@@ -14,6 +14,7 @@ namespace fathom {
 namespace {
 
 std::string_view best_of_this_cpu() {
+  if (cpu_has_amx() && amx_ops() != nullptr) return "avx512-amx";
   if (cpu_has_avx512_vnni()) return "avx512-vnni";
   if (cpu_has_avx2()) return "avx2";
   if (cpu_has_neon_i8mm()) return "neon-i8mm";
@@ -69,6 +70,18 @@ TEST(Kernels, Avx512IsTestedEmulated) {
   EXPECT_EQ(testing::instruction_sets().back(), testing::emulated_avx512_ops());
 }
 
+TEST(Kernels, AmxIsTestedOnThisCpu) {
+  if (amx_ops() == nullptr) GTEST_SKIP() << "built by a compiler without AMX";
+  if (!cpu_has_amx()) GTEST_SKIP() << "this CPU or system lacks AMX: emulated only";
+  const auto sets = testing::matmul_sets();
+  EXPECT_NE(std::find(sets.begin(), sets.end(), amx_ops()), sets.end());
+}
+
+TEST(Kernels, AmxIsTestedEmulated) {
+  if (testing::emulated_amx_ops() == nullptr)
+    GTEST_SKIP() << "built without libsimde-dev, or by clang";
+  EXPECT_EQ(testing::matmul_sets().back(), testing::emulated_amx_ops());
+}
 #endif
 
 TEST(Kernels, LimitsOfTheMachineAreMeasured) {

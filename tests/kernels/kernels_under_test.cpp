@@ -69,6 +69,13 @@ std::vector<const VectorOps*> instruction_sets() {
   return sets;
 }
 
+std::vector<const VectorOps*> matmul_sets() {
+  std::vector<const VectorOps*> sets = instruction_sets();
+  if (amx_ops() != nullptr && cpu_has_amx()) sets.push_back(amx_ops());
+  if (emulated_amx_ops() != nullptr) sets.push_back(emulated_amx_ops());
+  return sets;
+}
+
 std::unique_ptr<Kernels> make_kernels(const VectorOps& ops, int threads) {
   return std::make_unique<PackedKernels>(ops, threads);
 }

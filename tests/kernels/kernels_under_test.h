@@ -17,6 +17,10 @@ namespace fathom::testing {
 std::vector<const VectorOps*> instruction_sets();
 // The AVX-512 kernels on emulated intrinsics; null without SIMDe (libsimde-dev).
 const VectorOps* emulated_avx512_ops();
+// Those with AMX tiles, which differ in matrix products alone; null likewise.
+const VectorOps* emulated_amx_ops();
+// instruction_sets(), and those that differ from them in matrix products alone.
+std::vector<const VectorOps*> matmul_sets();
 std::unique_ptr<Kernels> make_kernels(const VectorOps& ops, int threads);
 
 // A matrix with its memory.

@@ -66,7 +66,7 @@ std::vector<float> run(Kernels& kernels, const PackedMatrix& w, const std::vecto
 }
 
 class PackedMatmul : public ::testing::TestWithParam<const VectorOps*> {};
-INSTANTIATE_TEST_SUITE_P(Isa, PackedMatmul, ::testing::ValuesIn(testing::instruction_sets()),
+INSTANTIATE_TEST_SUITE_P(Isa, PackedMatmul, ::testing::ValuesIn(testing::matmul_sets()),
                          [](const auto& i) {
                            std::string name = i.param->name;
                            for (char& c : name) c = std::isalnum(c) != 0 ? c : '_';
@@ -267,6 +267,31 @@ TEST_P(PackedMatmul, ManyJobsShareGatherAndMixTypesAsIfTheyRanAlone) {
       ASSERT_EQ(std::memcmp(alone.data(), row, alone.size() * sizeof(float)), 0)
           << name(packed[i].dtype) << " row " << r;
       ASSERT_EQ(row[packed[i].out], -1.0F) << "wrote beyond its outputs";
+    }
+  }
+}
+
+// Many rows, not equally far apart, as an expert's tokens are.
+TEST_P(PackedMatmul, ManyGatheredRowsAreTheSameAsInOrder) {
+  auto kernels = testing::make_kernels(*GetParam(), 2);
+  const std::vector<int32_t> rows = [] {
+    std::vector<int32_t> chosen;
+    chosen.reserve(75);
+    for (int32_t i = 0; i < 75; ++i) chosen.push_back(i * i % 60);
+    return chosen;
+  }();
+  for (DType dtype : {DType::kQ4_0, DType::kQ4_K, DType::kI8_128}) {
+    SCOPED_TRACE(name(dtype));
+    const OwnedMatrix w = random_matrix(dtype, 50, 768, 45);
+    const PackedMatrix packed = kernels->pack(w.tensor);
+    const std::vector<float> x = random_floats(60 * 768, 46);
+    const std::vector<float> all = run(*kernels, packed, x, 60);
+    std::vector<float> y(75 * 50, -7.0F);
+    const MatmulJob job{&packed, x.data(), 768, rows.data(), 75, y.data(), 50};
+    kernels->matmul({&job, 1});
+    for (size_t r = 0; r < 75; ++r) {
+      const float* expected = all.data() + rows[r] * 50;
+      ASSERT_EQ(std::memcmp(&y[r * 50], expected, 50 * sizeof(float)), 0) << "row " << r;
     }
   }
 }

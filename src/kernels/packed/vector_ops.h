@@ -103,6 +103,7 @@ struct VectorOps {
 // business.
 const VectorOps* avx2_ops();
 const VectorOps* avx512_ops();
+const VectorOps* amx_ops();  // avx512_ops() with products of tiles
 const VectorOps* neon_ops();
 const VectorOps* neon_dotprod_ops();
 const VectorOps* neon_i8mm_ops();
