@@ -4,7 +4,7 @@
 source "$(dirname "$0")/common.sh"
 
 build_packages="g++ cmake ninja-build ccache pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev
-  libcurl4-openssl-dev libssl-dev libboost1.81-dev libsqlite3-dev libspdlog-dev
+  libcurl4-openssl-dev libssl-dev libboost1.81-dev libsqlite3-dev libspdlog-dev libyaml-dev
   prometheus-cpp-dev python3 python3-pip xz-utils git ca-certificates"
 test_packages="libgtest-dev libsimde-dev"
 arm_packages="g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static googletest"

@@ -10,6 +10,7 @@
 #include "cli/model_options.h"
 #include "cli/plan_fit.h"
 #include "cli/plan_ledger.h"
+#include "plan/evaluations.h"
 #include "plan/this_machine.h"
 
 namespace fathom::cli {
@@ -171,6 +172,26 @@ Status add_hardware(const PlanFlags& flags, std::vector<plan::Hardware>& hardwar
   return {};
 }
 
+Status add_qualities(const PlanFlags& flags, plan::Question& question) {
+  const ResultsOptions& results = flags.results;
+  if (results.off && !results.file.empty()) {
+    return usage_error("--results and --no-results contradict each other.");
+  }
+  if (!results.off) {
+    fs::path file = results.file;
+    if (file.empty()) {
+      // Without a home there are no results either.
+      if (const auto path = EvaluationResults::default_path()) file = *path;
+    } else if (std::error_code ignored; !fs::is_regular_file(file, ignored)) {
+      return usage_error("There are no results {}. fathom eval writes them.", file.string());
+    }
+    FATHOM_TRY(question.qualities, plan::read_evaluations(file));
+  }
+  if (flags.quality_task.empty()) return {};
+  FATHOM_TRY(question.quality_task, plan::find_task(flags.quality_task, question.qualities));
+  return {};
+}
+
 }  // namespace
 
 Result<plan::Question> plan_question(const PlanFlags& flags) {
@@ -210,6 +231,7 @@ Result<plan::Question> plan_question(const PlanFlags& flags) {
   question.prices.buy = flags.buy || flags.on_premises;
   FATHOM_TRY(question.workload, workload_of(flags));
   FATHOM_CHECK(add_models(flags, question.models));
+  FATHOM_CHECK(add_qualities(flags, question));
   FATHOM_CHECK(add_hardware(flags, question.hardware));
   return question;
 }
@@ -230,7 +252,7 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
   list("--hardware", flags.hardware,
        "this (machine, the default), one of the catalogue, or all; may be repeated")
       ->type_name("NAME");
-  command.add_option("--hardware-file", flags.hardware_file, "more hardware, a JSON file")
+  command.add_option("--hardware-file", flags.hardware_file, "more hardware, a YAML or JSON file")
       ->type_name("FILE");
 
   command.add_option("--rate", flags.rate, "the load: so many requests a second, by chance")
@@ -265,6 +287,18 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
       ->type_name("N");
   command.add_option("--quality", flags.quality, "the least score of an evaluation, 0 to 100")
       ->type_name("SCORE");
+  command
+      .add_option(
+          "--quality-task", flags.quality_task,
+          "whose scores count: a task of fathom eval (the one that most models were measured "
+          "by if left out), MMLU or GPQA Diamond")
+      ->type_name("TASK");
+  command
+      .add_option("--results", flags.results.file,
+                  "the SQLite file of fathom eval's results; "
+                  "~/.local/share/fathom/evaluations.db if left out")
+      ->type_name("FILE");
+  command.add_flag("--no-results", flags.results.off, "by published scores alone");
   command.add_option("--modality", flags.modality, "what models must take")
       ->type_name("text|image");
   command.add_flag("--on-premises", flags.on_premises,

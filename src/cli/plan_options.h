@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/eval_results.h"
 #include "plan/ranking.h"
 
 namespace CLI {
@@ -35,6 +36,8 @@ struct PlanFlags {
   double percentile = 90;
   int64_t context = 4096;
   std::optional<double> quality;
+  ResultsOptions results;    // of fathom eval
+  std::string quality_task;  // whose scores count
   std::string modality = "text";
   bool on_premises = false;
   double budget = 0;

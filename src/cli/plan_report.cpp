@@ -40,8 +40,11 @@ std::string lower_first(std::string text) {
 
 std::string quality_text(const std::optional<plan::Quality>& quality) {
   if (!quality) return "no evaluation known";
-  return fmt::format("{} {:.1f} ({})", quality->benchmark, quality->score,
-                     quality->measured ? "measured" : "a claim");
+  if (!quality->measured) {
+    return fmt::format("{} {:.1f} (a claim)", quality->benchmark, quality->score);
+  }
+  return fmt::format("{} {:.1f} (measured {}{}{})", quality->benchmark, quality->score,
+                     quality->date, quality->precision.empty() ? "" : " at ", quality->precision);
 }
 
 std::string deployment_text(size_t place, const plan::Ranked& ranked, double percentile) {
@@ -72,12 +75,25 @@ std::string deployment_text(size_t place, const plan::Ranked& ranked, double per
   }
   text += fmt::format("    {}{} W; {}\n", money, number(prediction.watts),
                       quality_text(ranked.quality));
+  for (const std::string& command : ranked.prepare) text += fmt::format("    {}\n", command);
   if (!ranked.command.empty()) {
     text += fmt::format("    {}\n", ranked.command);
+  } else if (deployment.hardware.fathom_runs_here && deployment.model.runs_here) {
+    text += "    a calculation: there is a configuration, but no weights\n";
   } else {
     text += "    a calculation: Fathom does not run on this hardware\n";
   }
   return text;
+}
+
+bool mixes_benchmarks(const plan::Ranking& ranking) {
+  std::string_view first;
+  for (const plan::Ranked& ranked : ranking.deployments) {
+    if (!ranked.quality) continue;
+    if (first.empty()) first = ranked.quality->benchmark;
+    if (ranked.quality->benchmark != first) return true;
+  }
+  return false;
 }
 
 Json percentiles_json(const plan::Percentiles& percentiles) {
@@ -110,6 +126,7 @@ Json ranked_json(const plan::Ranked& ranked, double percentile) {
                {"usd_per_million_requests", money(prediction.usd_per_million_requests)},
                {"bound_by", plan::name(prediction.step.bound)},
                {"command", ranked.command},
+               {"prepare", ranked.prepare},
                {"title", deployment.model.title},
                {"tier", deployment.model.tier},
                {"devices", deployment.devices()},
@@ -140,7 +157,13 @@ Json ranked_json(const plan::Ranked& ranked, double percentile) {
     json["quality"] = {{"score", ranked.quality->score},
                        {"benchmark", ranked.quality->benchmark},
                        {"measured", ranked.quality->measured},
-                       {"source", ranked.quality->source}};
+                       {"source", ranked.quality->source},
+                       {"date", nullptr},
+                       {"precision", nullptr}};
+    if (ranked.quality->measured) json["quality"]["date"] = ranked.quality->date;
+    if (!ranked.quality->precision.empty()) {
+      json["quality"]["precision"] = ranked.quality->precision;
+    }
   }
   return json;
 }
@@ -246,8 +269,9 @@ std::string load_text(const plan::Question& question) {
   const plan::Workload& workload = question.workload;
   std::string text;
   if (!workload.trace.empty()) {
-    return fmt::format("{} requests of a trace over {:.0f} s", workload.trace.size(),
-                       workload.trace.back().at);
+    return fmt::format("{} requests of a trace over {:.0f} s, at most {:.3g} s apart",
+                       workload.trace.size(), workload.trace.back().at,
+                       plan::longest_gap(workload.trace));
   }
   if (workload.sessions > 0) {
     text = fmt::format("{} session{}", workload.sessions, workload.sessions == 1 ? "" : "s");
@@ -274,6 +298,12 @@ std::string plan_text(const plan::Question& question, const plan::Ranking& ranki
   const size_t shown = std::min(top, ranking.deployments.size());
   for (size_t i = 0; i < shown; ++i) {
     text += deployment_text(i + 1, ranking.deployments[i], wishes.percentile);
+  }
+  const bool by_quality =
+      question.by == plan::RankBy::kQuality || question.wishes.least_quality.has_value();
+  if (by_quality && mixes_benchmarks(ranking)) {
+    text +=
+        "    Scores of different benchmarks stand side by side above: they are not on one scale.\n";
   }
   if (shown < ranking.deployments.size()) {
     text += fmt::format("    and {} more that do as wished, by estimate (--top, --json)\n",
@@ -306,6 +336,8 @@ std::string plan_json(const plan::Question& question, const plan::Ranking& ranki
   Json document{{"load", load_text(question)},           {"percentile", question.wishes.percentile},
                 {"by", plan::name(question.by)},         {"candidates", ranking.candidates},
                 {"deployments", std::move(deployments)}, {"ruled_out", std::move(ruled_out)}};
+  document["quality_task"] =
+      ranking.quality_task.empty() ? Json(nullptr) : Json(ranking.quality_task);
   if (break_even) document["break_even"] = break_even_json(*break_even);
   return fmt::format("{}\n", document.dump(2, ' ', false, Json::error_handler_t::replace));
 }

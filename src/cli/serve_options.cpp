@@ -9,6 +9,7 @@
 #include "cli/input_file.h"
 #include "engine/speculation/draft_policy.h"
 #include "serve/database.h"
+#include "storage/results.h"
 
 namespace fathom::cli {
 namespace {
@@ -121,6 +122,11 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
   command.add_flag("--no-web", flags.no_web, "serve no web page at /");
 
   command.add_option("--database", flags.database, "where keys and the ledger lie")
+      ->type_name("FILE");
+  command
+      .add_option("--results", flags.results,
+                  "the results of fathom eval that the planner's page ranks by; "
+                  "~/.local/share/fathom/evaluations.db if left out")
       ->type_name("FILE");
   command.add_flag("--no-ledger", flags.no_ledger, "keep no account of requests");
   command
@@ -251,6 +257,14 @@ Result<std::vector<ModelChoice>> model_choices(const ServeFlags& flags) {
 
 namespace {
 
+// Of results that need not be there yet, unless they are named.
+Result<std::filesystem::path> evaluations_path(const std::string& chosen) {
+  std::error_code ignored;
+  if (chosen.empty()) return EvaluationResults::default_path().value_or(std::filesystem::path());
+  if (std::filesystem::is_regular_file(chosen, ignored)) return std::filesystem::path(chosen);
+  return usage_error("There are no results {}. fathom eval writes them.", chosen);
+}
+
 Status check_speculation(const ServeFlags& flags) {
   if (flags.speculate.empty()) {
     return usage_error("--speculate is empty; it must be off, lookup, mtp, or a draft model.");
@@ -343,6 +357,7 @@ Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
     FATHOM_TRY(options.database, database_path(flags.database));
   }
   options.keep_ledger = !flags.no_ledger;
+  FATHOM_TRY(options.evaluations, evaluations_path(flags.results));
   return options;
 }
 

@@ -31,6 +31,7 @@ struct ServeFlags {
   bool no_auth = false;
   bool auth = false;
   std::string database;
+  std::string results;  // of fathom eval, for the planner; empty: the default file
   bool no_ledger = false;
   int64_t usage_days = 90;
   serve::KeyLimits key_limits;

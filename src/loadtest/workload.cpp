@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "base/json.h"
+#include "base/json_lines.h"
 #include "base/quote.h"
 
 namespace fathom::loadtest {
@@ -52,15 +52,7 @@ Result<int64_t> whole(const Json& value, std::string_view name) {
   return fail("{} must be a whole number from 1 to 1000000", name);
 }
 
-Result<TraceEntry> parse_entry(std::string_view line) {
-  auto parsed = parse_json(line, "the line");
-  if (!parsed) {
-    std::string& why = parsed.error().message;
-    while (why.ends_with('.')) why.pop_back();
-    return std::unexpected(std::move(parsed).error());
-  }
-  const Json json = *std::move(parsed);
-  if (!json.is_object()) return fail("the line is no JSON object");
+Result<TraceEntry> parse_entry(const Json& json) {
   TraceEntry entry;
   bool has_prompt = false;
   for (const auto& [name, value] : json.items()) {
@@ -95,25 +87,19 @@ Result<TraceEntry> parse_entry(std::string_view line) {
 
 Result<std::vector<TraceEntry>> parse_trace(std::string_view text, std::string_view what) {
   std::vector<TraceEntry> trace;
-  size_t number = 0;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    auto entry = parse_entry(line);
-    if (!entry) return fail("{}, line {}: {}.", what, number, entry.error().message);
+  FATHOM_CHECK(read_json_lines(text, what, [&](const Json& line) -> Status {
+    FATHOM_TRY(TraceEntry entry, parse_entry(line));
     if (!trace.empty()) {
-      if (trace.back().at.has_value() != entry->at.has_value()) {
-        return fail("{}, line {}: \"at\" must be in all lines or in none.", what, number);
+      if (trace.back().at.has_value() != entry.at.has_value()) {
+        return fail("\"at\" must be in all lines or in none");
       }
-      if (entry->at && *entry->at < *trace.back().at) {
-        return fail("{}, line {}: \"at\" is before that of the line above.", what, number);
+      if (entry.at && *entry.at < *trace.back().at) {
+        return fail("\"at\" is before that of the line above");
       }
     }
-    trace.push_back(*std::move(entry));
-  }
+    trace.push_back(std::move(entry));
+    return {};
+  }));
   if (trace.empty()) return fail("{} has no requests in it.", what);
   return trace;
 }

@@ -22,6 +22,9 @@ LengthFacts facts(std::vector<double> lengths) {
     return lengths[static_cast<size_t>(share * static_cast<double>(lengths.size() - 1))];
   };
   facts.mean = sum / static_cast<double>(lengths.size());
+  double squares = 0;
+  for (const double length : lengths) squares += (length - facts.mean) * (length - facts.mean);
+  facts.variation = squares / static_cast<double>(lengths.size()) / (facts.mean * facts.mean);
   facts.p50 = at(0.5);
   facts.p90 = at(0.9);
   facts.p99 = at(0.99);

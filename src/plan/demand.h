@@ -12,6 +12,7 @@ struct LengthFacts {
   double p90 = 1;
   double p99 = 1;
   double longest = 1;
+  double variation = 0;  // variance over the square of the mean
 };
 
 struct Demand {

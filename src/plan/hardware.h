@@ -66,9 +66,10 @@ struct Hardware {
 
 // The built-in ones, by name.
 const std::vector<Hardware>& hardware_catalogue();
-// A user's own, JSON: {"hardware": [{"name": ..., ...}]}; unknown fields and absurd numbers are
-// errors that name the field. `file` is what errors call it.
-Result<std::vector<Hardware>> parse_hardware(std::string_view json, std::string_view file);
+// A user's own, {"hardware": [{"name": ..., ...}]} in JSON or the same in YAML, as the file's name
+// or else its first letter says; unknown fields and absurd numbers are errors (kUsage) that name
+// the field and its line. `file` is what errors call it.
+Result<std::vector<Hardware>> parse_hardware(std::string_view text, std::string_view file);
 // By name, in `own` first, then in the catalogue; fails (kUsage) with the nearest names, and for
 // products that do not exist (an A800 of 120 GB) with what does.
 Result<Hardware> find_hardware(std::string_view name, const std::vector<Hardware>& own = {});

@@ -16,7 +16,7 @@ namespace {
 using svg::Point;
 
 constexpr size_t kDrawn = 5;    // deployments in each plot
-constexpr size_t kListed = 30;  // rows of each table
+constexpr size_t kListed = 15;  // rows of each table
 constexpr double kLeft = 90;
 constexpr double kTop = 40;
 constexpr double kWide = 560;
@@ -25,11 +25,12 @@ constexpr double kLegend = 700;  // where the legend begins
 
 constexpr std::string_view kStyle =
     "body{font:15px/1.5 "
-    "system-ui,sans-serif;color:#16232c;background:#fff;max-width:76rem;margin:2rem "
+    "system-ui,sans-serif;color:#16232c;background:#fff;max-width:90rem;margin:2rem "
     "auto;padding:0 1rem}table{border-collapse:collapse;font-size:14px}th,td{padding:.3rem "
     ".7rem;border-bottom:1px solid "
     "#dce4e8;text-align:left;vertical-align:top}td.n,th.n{text-align:right;"
-    "font-variant-numeric:tabular-nums}.scroll{overflow-x:auto}svg{max-width:100%;height:auto}"
+    "font-variant-numeric:tabular-nums}.scroll{overflow-x:auto}td.k{white-space:nowrap}svg{max-"
+    "width:100%;height:auto}"
     "code{background:#f2f5f7;padding:.1rem .3rem}";
 
 std::string label_of(const Ranked& ranked) {
@@ -195,6 +196,17 @@ std::string usd(bool known, double value) {
   return known ? fmt::format("{:.2f}", value) : "unknown";
 }
 
+std::string quality_text(const std::optional<Quality>& quality) {
+  if (!quality) return "unknown";
+  std::string how = "a claim";
+  if (quality->measured) {
+    how = fmt::format("measured {}{}{}", quality->date, quality->precision.empty() ? "" : " at ",
+                      quality->precision);
+  }
+  return fmt::format("{:.1f} ({}, {})", quality->score, svg::escaped(quality->benchmark),
+                     svg::escaped(how));
+}
+
 std::string ranking_table(std::span<const Ranked> rows) {
   std::string out =
       "<div class=\"scroll\"><table><thead><tr><th "
@@ -208,13 +220,10 @@ std::string ranking_table(std::span<const Ranked> rows) {
   for (size_t i = 0; i < rows.size(); ++i) {
     const Ranked& row = rows[i];
     const Prediction& p = row.prediction;
-    const std::string quality = row.quality
-                                    ? fmt::format("{:.1f} ({}, {})", row.quality->score,
-                                                  svg::escaped(row.quality->benchmark),
-                                                  row.quality->measured ? "measured" : "a claim")
-                                    : "unknown";
+    const std::string quality = quality_text(row.quality);
     out += fmt::format(
-        "<tr><td class=\"n\">{}</td><td>{} {}</td><td>{}</td><td class=\"n\">{:.1f}</td><td "
+        "<tr><td class=\"n\">{}</td><td class=\"k\">{} {}</td><td>{}</td><td "
+        "class=\"n\">{:.1f}</td><td "
         "class=\"n\">{:.0f}, {:.0f}</td><td class=\"n\">{:.1f}, {:.1f}</td><td "
         "class=\"n\">{:.0f}</td><td "
         "class=\"n\">{:.0f}%</td><td class=\"n\">{:.0f}</td><td class=\"n\">{}</td><td "
@@ -234,8 +243,11 @@ std::string commands(std::span<const Ranked> rows) {
   std::string out;
   for (const Ranked& row : rows) {
     if (row.command.empty()) continue;
-    out += fmt::format("<p>{}:<br><code>{}</code></p>\n", svg::escaped(label_of(row)),
-                       svg::escaped(row.command));
+    out += fmt::format("<p>{}:", svg::escaped(label_of(row)));
+    for (const std::string& command : row.prepare) {
+      out += fmt::format("<br><code>{}</code>", svg::escaped(command));
+    }
+    out += fmt::format("<br><code>{}</code></p>\n", svg::escaped(row.command));
   }
   return out.empty() ? "<p>This program runs on none of the hardware above today: they are "
                        "calculations.</p>\n"
@@ -260,11 +272,15 @@ std::string ruled_out_table(std::span<const RuledOut> rows) {
 
 std::string sources(std::span<const Ranked> rows) {
   std::vector<std::string> lines;
-  lines.reserve(2 * rows.size());
+  lines.reserve(3 * rows.size());
   for (const Ranked& row : rows) {
     lines.push_back(fmt::format("{}: {}", row.deployment.model.title, row.deployment.model.source));
     lines.push_back(
         fmt::format("{}: {}", row.deployment.hardware.title, row.deployment.hardware.source));
+    if (row.quality) {
+      lines.push_back(fmt::format("{} of {}: {}", row.quality->benchmark,
+                                  row.deployment.model.title, row.quality->source));
+    }
   }
   std::ranges::sort(lines);
   const auto [first, last] = std::ranges::unique(lines);
@@ -314,6 +330,9 @@ std::string html_report(const Question& question, const Ranking& ranking) {
     html += "<p>No deployment does all that is wished. Below: what came nearest.</p>\n";
   } else {
     html += ranking_table(listed);
+    if (listed.size() < all.size()) {
+      html += fmt::format("<p>And {} more.</p>\n", all.size() - listed.size());
+    }
     html += fmt::format("<h2>Cost over volume</h2>\n{}", cost_plot(question, drawn));
     html += fmt::format("<h2>Latency over load</h2>\n{}", latency_plot(question, drawn));
     html += fmt::format("<h2>Memory by part</h2>\n{}", memory_plot(drawn));

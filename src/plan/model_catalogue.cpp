@@ -1,7 +1,7 @@
 // Configurations of published models: what each model's own config.json says, as far as sizes
-// depend on it. Parameters and bytes are computed from these; only what lies beside the language
-// model (image encoders, image heads) is stated, as the published file's size without the language
-// model's part.
+// depend on it; the context is what the model's page promises where that is less. Parameters and
+// bytes are computed from these; what lies beside the language model (image encoders, image heads)
+// is counted below from the layers that the published code makes.
 #include <array>
 
 #include "base/nearest.h"
@@ -28,20 +28,20 @@ constexpr std::string_view kDeepseekLicence = "DeepSeek Model License (commercia
 constexpr std::string_view kV2Lite =
     R"({"architectures": ["DeepseekV2ForCausalLM"], "vocab_size": 102400,
   "hidden_size": 2048, "intermediate_size": 10944, "num_hidden_layers": 27, "num_attention_heads": 16,
-  "max_position_embeddings": 163840, "tie_word_embeddings": false, "kv_lora_rank": 512, "q_lora_rank": null,
+  "max_position_embeddings": 32768, "tie_word_embeddings": false, "kv_lora_rank": 512, "q_lora_rank": null,
   "n_routed_experts": 64, "num_experts_per_tok": 6, "n_shared_experts": 2, "moe_intermediate_size": 1408,
   "first_k_dense_replace": 1, "topk_method": "greedy"})";
 constexpr std::string_view kV2 =
     R"({"architectures": ["DeepseekV2ForCausalLM"], "vocab_size": 102400,
   "hidden_size": 5120, "intermediate_size": 12288, "num_hidden_layers": 60, "num_attention_heads": 128,
-  "max_position_embeddings": 163840, "tie_word_embeddings": false, "kv_lora_rank": 512, "q_lora_rank": 1536,
+  "max_position_embeddings": 131072, "tie_word_embeddings": false, "kv_lora_rank": 512, "q_lora_rank": 1536,
   "n_routed_experts": 160, "num_experts_per_tok": 6, "n_shared_experts": 2, "moe_intermediate_size": 1536,
   "first_k_dense_replace": 1, "topk_method": "group_limited_greedy", "n_group": 8, "topk_group": 3,
   "routed_scaling_factor": 16.0})";
 constexpr std::string_view kV3 =
     R"({"architectures": ["DeepseekV3ForCausalLM"], "vocab_size": 129280,
   "hidden_size": 7168, "intermediate_size": 18432, "num_hidden_layers": 61, "num_attention_heads": 128,
-  "max_position_embeddings": 163840, "tie_word_embeddings": false, "kv_lora_rank": 512, "q_lora_rank": 1536,
+  "max_position_embeddings": 131072, "tie_word_embeddings": false, "kv_lora_rank": 512, "q_lora_rank": 1536,
   "n_routed_experts": 256, "num_experts_per_tok": 8, "n_shared_experts": 1, "moe_intermediate_size": 2048,
   "first_k_dense_replace": 3, "n_group": 8, "topk_group": 4, "num_nextn_predict_layers": 1})";
 constexpr std::string_view kCoder = R"({"architectures": ["LlamaForCausalLM"], "vocab_size": 32256,
@@ -85,11 +85,11 @@ constexpr std::string_view kQwen3 = R"({"architectures": ["Qwen3ForCausalLM"], "
 constexpr std::string_view kJanus1b =
     R"({"architectures": ["LlamaForCausalLM"], "vocab_size": 102400,
   "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 24, "num_attention_heads": 16,
-  "num_key_value_heads": 16, "max_position_embeddings": 16384, "tie_word_embeddings": false})";
+  "num_key_value_heads": 16, "max_position_embeddings": 4096, "tie_word_embeddings": false})";
 constexpr std::string_view kJanus7b =
     R"({"architectures": ["LlamaForCausalLM"], "vocab_size": 102400,
   "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 30, "num_attention_heads": 32,
-  "num_key_value_heads": 32, "max_position_embeddings": 16384, "tie_word_embeddings": false})";
+  "num_key_value_heads": 32, "max_position_embeddings": 4096, "tie_word_embeddings": false})";
 // Its language model has ordinary attention, which the first generation's architecture describes.
 constexpr std::string_view kVl2Tiny =
     R"({"architectures": ["DeepseekForCausalLM"], "vocab_size": 129280,
@@ -97,6 +97,13 @@ constexpr std::string_view kVl2Tiny =
   "num_key_value_heads": 10, "max_position_embeddings": 4096, "tie_word_embeddings": false,
   "n_routed_experts": 64, "num_experts_per_tok": 6, "n_shared_experts": 2, "moe_intermediate_size": 896,
   "first_k_dense_replace": 1})";
+// As V2-Lite, with a shorter context.
+constexpr std::string_view kVl2Small =
+    R"({"architectures": ["DeepseekV2ForCausalLM"], "vocab_size": 102400,
+  "hidden_size": 2048, "intermediate_size": 10944, "num_hidden_layers": 27, "num_attention_heads": 16,
+  "max_position_embeddings": 4096, "tie_word_embeddings": false, "kv_lora_rank": 512, "q_lora_rank": null,
+  "n_routed_experts": 64, "num_experts_per_tok": 6, "n_shared_experts": 2, "moe_intermediate_size": 1408,
+  "first_k_dense_replace": 1, "topk_method": "greedy"})";
 constexpr std::string_view kVl2Base =
     R"({"architectures": ["DeepseekV3ForCausalLM"], "vocab_size": 129280,
   "hidden_size": 2560, "intermediate_size": 12288, "num_hidden_layers": 30, "num_attention_heads": 32,
@@ -107,11 +114,17 @@ constexpr std::string_view kSmol = R"({"architectures": ["LlamaForCausalLM"], "v
   "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
   "num_key_value_heads": 3, "max_position_embeddings": 8192, "tie_word_embeddings": true})";
 
-// SigLIP-SO400M/14 with its projector, of VL2; SigLIP-L/16 with the tokenizer of images, their
-// embedding and their head, of Janus-Pro.
-constexpr double kVl2Vision = 0.43e9;
-constexpr double kJanusVision = 0.44e9;
-constexpr double kJanus7bVision = 0.51e9;
+// Of VL2 (github.com/deepseek-ai/DeepSeek-VL2, deepseek_vl2/models): SigLIP-SO400M/14 at 384 pixels
+// with its pooling head (428,225,600), two linear layers 4608 -> hidden -> hidden, two vectors.
+constexpr double kVl2TinyVision = 435'767'360;
+constexpr double kVl2SmallVision = 441'865'280;
+constexpr double kVl2Vision = 446'585'920;
+// Of Janus-Pro (github.com/deepseek-ai/Janus, janus/models): SigLIP-L/16 at 384 pixels with its
+// pooling head (316,283,904), the tokenizer of images VQ-16 (71,883,403), an embedding of its
+// 16,384 codes of 8, two pairs of linear layers into the language model and one out of it to the
+// codes.
+constexpr double kJanusVision = 436'575'883;
+constexpr double kJanus7bVision = 510'002'827;
 
 constexpr std::array kModels{
     CatalogueModel{"smollm2-135m", "SmolLM2-135M-Instruct", "Nano",
@@ -153,9 +166,9 @@ constexpr std::array kModels{
     CatalogueModel{"janus-pro-7b", "Janus-Pro-7B", "Pro", "deepseek-ai/Janus-Pro-7B", "2025-01",
                    kDeepseekLicence, kJanus7b, false, kJanus7bVision, false},
     CatalogueModel{"vl2-tiny", "DeepSeek-VL2-Tiny", "Pro", "deepseek-ai/deepseek-vl2-tiny",
-                   "2024-12", kDeepseekLicence, kVl2Tiny, false, kVl2Vision, false},
+                   "2024-12", kDeepseekLicence, kVl2Tiny, false, kVl2TinyVision, false},
     CatalogueModel{"vl2-small", "DeepSeek-VL2-Small", "Pro", "deepseek-ai/deepseek-vl2-small",
-                   "2024-12", kDeepseekLicence, kV2Lite, false, kVl2Vision, false},
+                   "2024-12", kDeepseekLicence, kVl2Small, false, kVl2SmallVision, false},
     CatalogueModel{"vl2", "DeepSeek-VL2", "Pro", "deepseek-ai/deepseek-vl2", "2024-12",
                    kDeepseekLicence, kVl2Base, false, kVl2Vision, false},
 };
@@ -199,6 +212,8 @@ Result<ModelFacts> catalogue_facts(std::string_view name, std::string_view preci
   facts.tier = model->tier;
   facts.released = model->released;
   facts.licence = model->licence;
+  facts.repository = model->repository;
+  facts.published = model->fp8 ? "fp8" : "bf16";
   facts.source = fmt::format("computed from huggingface.co/{} config.json", model->repository);
   facts.runs_here = model->runs_here;
   if (model->extra_parameters > 0) {
@@ -207,7 +222,8 @@ Result<ModelFacts> catalogue_facts(std::string_view name, std::string_view preci
     facts.parameters += static_cast<int64_t>(model->extra_parameters);
     facts.file_bytes += static_cast<int64_t>(facts.extra_bytes);
     facts.modalities = {"text", "image"};
-    facts.source += "; what is beside the language model from the size of the published files";
+    facts.source +=
+        "; what is beside the language model counted from the layers of its published code";
   }
   return facts;
 }

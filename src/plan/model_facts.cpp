@@ -6,6 +6,7 @@
 #include "base/nearest.h"
 #include "checkpoint/describe.h"
 #include "checkpoint/hf_config.h"
+#include "checkpoint/identity.h"
 #include "checkpoint/model_tensors.h"
 #include "checkpoint/validate.h"
 #include "kernels/packed/panels.h"
@@ -126,8 +127,12 @@ Result<ModelFacts> facts_of(const Checkpoint& checkpoint) {
   facts.source = fmt::format("counted from {}", facts.name);
   facts.modalities = {"text"};
   facts.runs_here = true;
+  facts.on_disk = true;
   count(facts, checkpoint.tensors(), 1);
   facts.precision = describe(checkpoint).quantization;
+  if (const auto identity = identify(checkpoint)) {
+    facts.identity = fmt::format("{:016x}", identity->content);
+  }
   return facts;
 }
 

@@ -23,12 +23,15 @@ struct Part {
 };
 
 struct ModelFacts {
-  std::string name;       // as -m spells it: a catalogue name, or the path
-  std::string title;      // "DeepSeek-V2-Lite"
-  std::string tier;       // "V1", "Lite", "Pro", "Nano"
-  std::string precision;  // "q4_0", "q8_0", "bf16", "fp8", or "as stored"
-  std::string released;   // "2024-05", empty: unknown
+  std::string name;           // as -m spells it: a catalogue name, or the path
+  std::string title;          // "DeepSeek-V2-Lite"
+  std::string identity = {};  // of a checkpoint on disk, as its evaluations are kept under
+  std::string tier;           // "V1", "Lite", "Pro", "Nano"
+  std::string precision;      // "q4_0", "q8_0", "bf16", "fp8", or "as stored"
+  std::string released;       // "2024-05", empty: unknown
   std::string licence;
+  std::string repository = {};          // on a hub, of the catalogue
+  std::string published = {};           // the precision that is there: "bf16", "fp8"
   std::string source;                   // where the figures come from
   std::vector<std::string> modalities;  // "text", "image"
   ModelConfig config;
@@ -41,6 +44,7 @@ struct ModelFacts {
   Part experts;  // all routed experts
   Part head;
   double embedding_row_bytes = 0;
+  bool on_disk = false;    // `name` is a checkpoint, or what the cache of models finds
   bool runs_here = false;  // this program can run the family today
 
   // Of one token in the cache, all layers.

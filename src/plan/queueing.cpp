@@ -263,6 +263,138 @@ Seen time_to_first(const States& states, double others, double most) {
   return seen;
 }
 
+// Sessions that ask again as soon as they have their answer, as those who wait for their prompts
+// see it: a station where prompts are computed, the faster the more of them are there, and
+// decoding, in which all others are meanwhile. What one more finds there is what the others alone
+// would make of it (Sevcik and Mitrani 1981; Lavenberg and Reiser 1980).
+class ClosedLoop {
+ public:
+  ClosedLoop(const Table& table, const ServerModel& server, const Demand& demand,
+             const State& state, double sessions)
+      : table_(table), server_(server), prompt_(demand.computed.mean), sessions_(sessions) {
+    decoding_ = std::max(demand.output.mean - 1, 0.0) * state.token;
+    const double share = decoding_ / std::max(decoding_ + state.prefill, 1e-12);
+    others_ = std::max((sessions - 1) * share, 1.0);
+    alone_ = std::pow(1 - share, sessions - 1);
+    for (double prompts = 1; prompts < sessions; prompts = std::ceil(prompts * 1.4)) {
+      add_size(prompts);
+    }
+    add_size(sessions);
+    fill_chances();
+    fill_regular();
+    // Any spread of lengths scatters those who would keep in step.
+    chance_ = std::min(25 * (demand.output.variation + demand.computed.variation), 1.0);
+  }
+
+  // Of a prompt with none before it.
+  double own(double rows) const { return seconds_of(rows, 1); }
+  double wait(double share) const {
+    double below = 0;
+    for (size_t n = 0; n < chances_.size(); ++n) {
+      below += chances_[n];
+      if (below < share) continue;
+      const double within = n == 0 ? 0 : (share - below) / chances_[n] + 1;
+      return mixed(wait_behind(static_cast<double>(n), within));
+    }
+    return mixed(wait_behind(static_cast<double>(chances_.size() - 1), 1));
+  }
+  double mean_wait() const {
+    double sum = 0;
+    for (size_t n = 1; n < chances_.size(); ++n) {
+      sum += wait_behind(static_cast<double>(n), 0.5) * chances_[n];
+    }
+    return mixed(sum);
+  }
+
+ private:
+  void add_size(double prompts) {
+    sizes_.push_back(prompts);
+    all_.push_back(seconds_of(prompts * prompt_, prompts));
+  }
+
+  // Of so many prompts that are there together.
+  double all_seconds(double prompts) const {
+    const auto above = std::ranges::upper_bound(sizes_, prompts);
+    const size_t high =
+        std::min<size_t>(static_cast<size_t>(above - sizes_.begin()), sizes_.size() - 1);
+    const size_t low = high == 0 ? 0 : high - 1;
+    const double width = sizes_[high] - sizes_[low];
+    const double share = width > 0 ? std::clamp((prompts - sizes_[low]) / width, 0.0, 1.0) : 0;
+    return all_[low] + share * (all_[high] - all_[low]);
+  }
+
+  // With n before it, of the first of which `within` is left to compute.
+  double wait_behind(double n, double within) const {
+    if (n < 1) return 0;
+    const double before = std::max(n - 1 + within, 0.0);
+    return std::max(all_seconds(before + 1) - all_seconds(1), 0.0);
+  }
+
+  void fill_chances() {
+    const auto others = static_cast<size_t>(std::max(sessions_ - 1, 0.0));
+    const double decoding = std::max(decoding_, 1e-9 * all_.front() + 1e-300);
+    chances_.reserve(others + 1);
+    chances_.push_back(1);
+    double sum = 1;
+    for (size_t n = 0; n < others; ++n) {
+      const auto there = static_cast<double>(n + 1);
+      const double each = all_seconds(there) / there;
+      chances_.push_back(chances_.back() * static_cast<double>(others - n) * each / decoding);
+      sum += chances_.back();
+      if (sum < 1e200) continue;
+      for (double& chance : chances_) chance /= sum;
+      sum = 1;
+    }
+    for (double& chance : chances_) chance /= sum;
+  }
+
+  // Where all lengths are equal, each waits as long: those whose prompts fit into one step of an
+  // empty server for one another, and all of them for what decoding does not cover.
+  void fill_regular() {
+    const double bunch =
+        std::clamp(std::floor(table_.most_rows() / std::max(prompt_, 1.0)), 1.0, sessions_);
+    regular_ = std::max(all_seconds(bunch) - all_.front(), 0.0);
+    regular_ = std::max(regular_, all_.back() - decoding_ - all_.front());
+  }
+
+  double seconds_of(double rows, double prompts) const {
+    const double idle = table_.whole_prompt(rows);
+    if (sessions_ <= 1) return idle;
+    const Prefill step = prefill_step(table_, server_, others_, prompts);
+    const double full = std::max(std::ceil(rows / step.rows) - 1, 0.0);
+    const double beside = full * step.seconds + table_.time(others_, rows - full * step.rows);
+    return alone_ * idle + (1 - alone_) * beside;
+  }
+
+  double mixed(double by_chance) const { return chance_ * by_chance + (1 - chance_) * regular_; }
+
+  const Table& table_;
+  const ServerModel& server_;
+  double prompt_;
+  double sessions_;
+  double decoding_ = 0;  // seconds of an answer
+  double others_ = 1;    // that decode beside a prompt
+  double alone_ = 0;     // the chance that none does
+  double regular_ = 0;   // wait of each, where all lengths are equal
+  double chance_ = 1;    // how much it is by chance when they come
+  std::vector<double> sizes_;
+  std::vector<double> all_;
+  std::vector<double> chances_;
+};
+
+Percentiles sessions_ttft(const ClosedLoop& loop, const LengthFacts& prompt) {
+  const double middle = loop.own(prompt.p50) + loop.wait(0.5);
+  const auto at = [&](double share, double rows) {
+    const double by_length = loop.own(rows) - loop.own(prompt.p50);
+    const double by_others = loop.wait(share) - loop.wait(0.5);
+    return middle + std::sqrt(by_length * by_length + by_others * by_others);
+  };
+  return rising({.mean = loop.own(prompt.mean) + loop.mean_wait(),
+                 .p50 = middle,
+                 .p90 = at(0.9, prompt.p90),
+                 .p99 = at(0.99, prompt.p99)});
+}
+
 }  // namespace
 
 QueueEstimate estimate_queue(const ServerModel& server, const Demand& demand,
@@ -288,14 +420,12 @@ QueueEstimate estimate_queue(const ServerModel& server, const Demand& demand,
     estimate.mean_batch = state.decoding;
     estimate.mean_running = estimate.running_p99 = running;
     const double wait = std::max(demand.sessions - most, 0.0) / state.rate;
-    const Seen seen = time_to_first(states, running - 1, most);
-    const double residual = running > 1 ? std::min(state.token / 2, seen.extra) : 0;
-    const double base = seen.base + wait;
     estimate.ttft_seconds =
-        rising({.mean = base + seen.extra,
-                .p50 = wait + prompt_p50 * seen.base + residual + 0.7 * (seen.extra - residual),
-                .p90 = wait + prompt_p90 * seen.base + residual + 1.6 * (seen.extra - residual),
-                .p99 = wait + prompt_p99 * seen.base + residual + 2.5 * (seen.extra - residual)});
+        sessions_ttft(ClosedLoop(table, server, demand, state, running), demand.computed);
+    for (double* seconds : {&estimate.ttft_seconds.mean, &estimate.ttft_seconds.p50,
+                            &estimate.ttft_seconds.p90, &estimate.ttft_seconds.p99}) {
+      *seconds += wait;
+    }
     estimate.itl_seconds = {
         .mean = state.token, .p50 = state.token, .p90 = state.token, .p99 = state.token};
     return estimate;

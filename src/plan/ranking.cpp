@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "plan/candidates.h"
+#include "plan/commands.h"
 #include "plan/wishes.h"
 
 namespace fathom::plan {
@@ -52,8 +53,12 @@ class Search {
       : question_(question), demand_(demand_of(question.workload)) {}
 
   Result<Ranking> run() {
+    ranking_.quality_task = question_.quality_task.empty()
+                                ? task_of(question_.qualities, question_.models)
+                                : question_.quality_task;
     for (const ModelFacts& model : question_.models) {
-      const std::optional<Quality> quality = quality_of(model, question_.qualities);
+      const std::optional<Quality> quality =
+          quality_of(model, question_.qualities, ranking_.quality_task);
       for (const Hardware& hardware : question_.hardware) consider(model, hardware, quality);
     }
     sort(ranking_.deployments);
@@ -132,7 +137,8 @@ class Search {
     ranked.most_requests_per_second = prediction.most_requests_per_second;
     ranked.kv_memory_bytes =
         prediction.kv_tokens * deployment.model.cache_bytes_per_token(deployment.cache);
-    ranked.command = deployment_command(deployment, prediction);
+    ranked.command = serve_command(deployment, prediction);
+    if (!ranked.command.empty()) ranked.prepare = prepare_commands(deployment.model);
     if (!best_ || key(ranked, question_.by, demand_) < key(*best_, question_.by, demand_)) {
       best_ = std::move(ranked);
     }
@@ -224,21 +230,6 @@ Result<Ranking> rank(const Question& question) {
         question.wishes.context);
   }
   return Search(question).run();
-}
-
-std::string deployment_command(const Deployment& deployment, const Prediction& prediction) {
-  if (!deployment.hardware.fathom_runs_here || !deployment.model.runs_here) return "";
-  constexpr int64_t kMega = 1 << 20;
-  const int64_t bytes =
-      prediction.kv_tokens * deployment.model.cache_bytes_per_token(deployment.cache);
-  std::string command =
-      fmt::format("fathom serve -m {} --context {} --kv-cache {} --kv-memory {}M --max-running {}",
-                  deployment.model.name, deployment.context, name(deployment.cache),
-                  (bytes + kMega - 1) / kMega, deployment.max_running);
-  if (deployment.replicas > 1) {
-    command += fmt::format("  # on each of {} machines", deployment.replicas);
-  }
-  return command;
 }
 
 std::string placement_text(const Deployment& deployment) {

@@ -34,6 +34,7 @@ struct Question {
   Wishes wishes;
   RankBy by = RankBy::kCost;
   std::vector<MeasuredQuality> qualities;
+  std::string quality_task = {};  // of these, the task that counts; empty: task_of() chooses
   Prices prices;
   CacheType cache = CacheType::kF16;
   int64_t max_running = 256;
@@ -48,10 +49,10 @@ struct Ranked {
   std::optional<Quality> quality;
   bool cost_known = false;
   bool rented = false;
-  int64_t kv_memory_bytes = 0;          // of one copy, what the command gives the cache
-  double most_requests_per_second = 0;  // that all copies keep up with, estimated
-  std::string command =
-      {};  // fathom serve ...; of hardware that this program does not run on: empty
+  int64_t kv_memory_bytes = 0;            // of one copy, what the command gives the cache
+  double most_requests_per_second = 0;    // that all copies keep up with, estimated
+  std::string command = {};               // commands.h: fathom serve ..., or empty
+  std::vector<std::string> prepare = {};  // what must be done before it
 };
 
 struct RuledOut {
@@ -65,14 +66,12 @@ struct Ranking {
   std::vector<Ranked> deployments;  // all that meet the wishes; the simulated ones first
   std::vector<RuledOut> ruled_out;  // the nearest miss first
   int64_t candidates = 0;           // that were estimated
+  std::string quality_task = {};    // measured scores are of; empty: none were measured
 };
 
 // Fails (kUsage) where the workload or the wishes make no sense, or there is nothing to choose
 // from.
 Result<Ranking> rank(const Question& question);
-
-// The command that starts one copy; empty where Fathom does not run on that hardware.
-std::string deployment_command(const Deployment& deployment, const Prediction& prediction);
 
 // "h100-80gb x 8 (tp 8)"; for tables and messages.
 std::string placement_text(const Deployment& deployment);

@@ -16,6 +16,12 @@ constexpr double kRight = 860;
 constexpr double kTop = 70;
 constexpr double kBottom = 500;
 
+// Of billions of operations a second.
+std::string operations(double billions, std::string_view unit) {
+  return billions >= 1e4 ? fmt::format("{:.4g} T{}", billions / 1e3, unit)
+                         : fmt::format("{:.0f} G{}", billions, unit);
+}
+
 class Drawing {
  public:
   Drawing(const MachineLimits& limits, const std::vector<RooflinePoint>& points)
@@ -32,13 +38,14 @@ class Drawing {
     const svg::Point high{ridge, peak_};
     diagram_.curve(std::vector<svg::Point>{low, high, {diagram_.x().to, peak_}}, "#222");
     const double peak_at = diagram_.place(high).y;
-    picture_.text({kRight - 6, peak_at - 8}, fmt::format("INT8 peak {:.0f} GOPS", peak_), "#222",
-                  svg::Anchor::kEnd);
+    picture_.text({kRight - 6, peak_at - 8}, fmt::format("INT8 peak {}", operations(peak_, "OPS")),
+                  "#222", svg::Anchor::kEnd);
     if (float_peak > 0 && float_peak < peak_) {
       const svg::Point from = diagram_.place({float_peak / read_, float_peak});
       picture_.line(from, {kRight, from.y}, "#888", "6 4");
-      picture_.text({kRight - 6, from.y - 8}, fmt::format("F32 peak {:.0f} GFLOPS", float_peak),
-                    "#666", svg::Anchor::kEnd);
+      picture_.text({kRight - 6, from.y - 8},
+                    fmt::format("float peak {}", operations(float_peak, "FLOPS")), "#666",
+                    svg::Anchor::kEnd);
     }
     // Along the slope, a third of the way up.
     const double middle = start * std::pow(ridge / start, 1.0 / 3);

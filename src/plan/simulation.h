@@ -64,7 +64,7 @@ Result<Simulation> simulate(const ServerModel& server, const Workload& workload,
 // One replica's part of the load of all: of a trace, every so manyth request.
 Workload share_of(const Workload& workload, int replicas);
 
-// The server of one copy of a deployment, as the command that deployment_command() prints starts
+// The server of one copy of a deployment, as the command that serve_command() prints starts
 // it: cache memory is what the rest leaves free, but no more than max_running sequences can use.
 ServerModel server_of(const Deployment& deployment, const Workload& workload);
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/json.h"
+#include "base/json_lines.h"
 #include "base/quote.h"
 
 namespace fathom::plan {
@@ -37,18 +37,11 @@ double words_in(std::string_view text) {
   return words;
 }
 
-Result<PastRequest> parse_request(std::string_view line) {
-  auto parsed = parse_json(line, "the line");
-  if (!parsed) {
-    std::string& why = parsed.error().message;
-    while (why.ends_with('.')) why.pop_back();
-    return std::unexpected(std::move(parsed).error());
-  }
-  if (!parsed->is_object()) return fail("the line is no JSON object");
+Result<PastRequest> parse_request(const nlohmann::json& line) {
   PastRequest request{.at = -1};
   int prompts = 0;
   int outputs = 0;
-  for (const auto& [name, value] : parsed->items()) {
+  for (const auto& [name, value] : line.items()) {
     if (name == "at") {
       if (!value.is_number() || !(value.get<double>() >= 0) || value.get<double>() > kMostSeconds) {
         return fail("\"at\" must be seconds from the start, 0 to {}", kMostSeconds);
@@ -89,22 +82,14 @@ Result<PastRequest> parse_request(std::string_view line) {
 
 Result<std::vector<PastRequest>> parse_past_requests(std::string_view text, std::string_view file) {
   std::vector<PastRequest> requests;
-  size_t number = 0;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    auto request = parse_request(line);
-    if (!request) {
-      return usage_error("{}, line {}: {}.", file, number, request.error().message);
+  FATHOM_CHECK(read_json_lines(text, file, [&](const nlohmann::json& line) -> Status {
+    FATHOM_TRY(const PastRequest request, parse_request(line));
+    if (!requests.empty() && request.at < requests.back().at) {
+      return fail("\"at\" is before that of the line above");
     }
-    if (!requests.empty() && request->at < requests.back().at) {
-      return usage_error("{}, line {}: \"at\" is before that of the line above.", file, number);
-    }
-    requests.push_back(*request);
-  }
+    requests.push_back(request);
+    return {};
+  }));
   if (requests.size() < 2) {
     return usage_error("{} has {} requests in it; a load needs two at least.", file,
                        requests.size());
@@ -115,6 +100,14 @@ Result<std::vector<PastRequest>> parse_past_requests(std::string_view text, std:
   const double first = requests.front().at;
   for (PastRequest& request : requests) request.at -= first;
   return requests;
+}
+
+double longest_gap(const std::vector<PastRequest>& requests) {
+  double longest = 0;
+  for (size_t i = 1; i < requests.size(); ++i) {
+    longest = std::max(longest, requests[i].at - requests[i - 1].at);
+  }
+  return longest;
 }
 
 }  // namespace fathom::plan

@@ -48,5 +48,7 @@ struct Wishes {
 // ({"at", "prompt_tokens", "output_tokens"}): JSON lines. Gaps in `at`, times that fall, other
 // fields: errors with the line.
 Result<std::vector<PastRequest>> parse_past_requests(std::string_view text, std::string_view file);
+// Seconds in which none came, the most between two of them.
+double longest_gap(const std::vector<PastRequest>& requests);
 
 }  // namespace fathom::plan

@@ -241,7 +241,7 @@ ApiStatus Api::detokenize(const ApiCall& call) {
 }
 
 ApiStatus Api::plan(ApiCall& call) {
-  FATHOM_TRY(std::string body, answer_plan(call.request.body));
+  FATHOM_TRY(std::string body, answer_plan(call.request.body, parts_.evaluations));
   respond(call, HttpResponse{.body = std::move(body)});
   return {};
 }

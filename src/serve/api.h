@@ -43,6 +43,7 @@ class Api {
     Ledger* ledger = nullptr;  // may be null
     Prices prices;             // may be empty
     std::filesystem::path database;
+    std::filesystem::path evaluations;  // for the planner; may be empty
     bool needs_keys = false;
   };
   explicit Api(Parts parts);

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/quote.h"
 #include "plan/curves.h"
+#include "plan/evaluations.h"
 #include "plan/ranking.h"
 #include "serve/answer_json.h"
 #include "serve/fields.h"
@@ -141,6 +142,8 @@ ApiStatus read_wishes(Fields& fields, plan::Question& question) {
     return bad_request("modality", "modality is {}; it must be text or image.",
                        in_quotes(wishes.modality));
   }
+  FATHOM_TRY(const auto task, fields.string("quality_task"));
+  question.quality_task = task.value_or("");
   const std::string order = by.value_or("cost");
   if (order == "cost") {
     question.by = plan::RankBy::kCost;
@@ -168,6 +171,21 @@ ApiResult<PlanRequest> parse_plan_request(std::string_view body) {
   FATHOM_CHECK(fields.unknown());
   request.question.simulated = 0;
   return request;
+}
+
+ApiStatus add_qualities(const std::filesystem::path& evaluations, PlanRequest& request) {
+  plan::Question& question = request.question;
+  auto measured = plan::read_evaluations(evaluations);
+  if (!measured) {
+    return std::unexpected(
+        ApiError{.status = 500, .message = "The results of evaluations cannot be read."});
+  }
+  question.qualities = *std::move(measured);
+  if (question.quality_task.empty()) return {};
+  auto task = plan::find_task(question.quality_task, question.qualities);
+  if (!task) return bad_request("quality_task", "{}", task.error().message);
+  question.quality_task = *std::move(task);
+  return {};
 }
 
 OrderedJson known(bool is_known, double value) {
@@ -203,6 +221,18 @@ OrderedJson curves(const plan::Question& question, const plan::Demand& demand,
   return {{"usd_a_month_over_requests", std::move(cost)}, {"ms_over_load", std::move(latency)}};
 }
 
+OrderedJson quality_json(const std::optional<plan::Quality>& quality) {
+  if (!quality) return {};
+  const auto text = [](const std::string& value) {
+    return value.empty() ? OrderedJson() : OrderedJson(value);
+  };
+  return {{"score", quality->score},
+          {"benchmark", quality->benchmark},
+          {"measured", quality->measured},
+          {"date", text(quality->date)},
+          {"precision", text(quality->precision)}};
+}
+
 OrderedJson deployment_json(const plan::Ranked& ranked) {
   const plan::Deployment& deployment = ranked.deployment;
   const plan::Prediction& prediction = ranked.prediction;
@@ -232,20 +262,20 @@ OrderedJson deployment_json(const plan::Ranked& ranked) {
       {"usd_per_hour", known(ranked.cost_known, prediction.usd_per_hour)},
       {"usd_per_million_requests", known(ranked.cost_known, prediction.usd_per_million_requests)},
       {"usd_per_million_tokens", known(ranked.cost_known, prediction.usd_per_million_tokens)},
-      {"quality", ranked.quality ? OrderedJson{{"score", ranked.quality->score},
-                                               {"benchmark", ranked.quality->benchmark},
-                                               {"measured", ranked.quality->measured}}
-                                 : OrderedJson()},
+      {"quality", quality_json(ranked.quality)},
       {"bound_by", name(prediction.step.bound)},
+      {"prepare", ranked.prepare},
       {"command", ranked.command}});
   return json;
 }
 
 }  // namespace
 
-ApiResult<std::string> answer_plan(std::string_view body) {
+ApiResult<std::string> answer_plan(std::string_view body,
+                                   const std::filesystem::path& evaluations) {
   const auto begun = std::chrono::steady_clock::now();
-  FATHOM_TRY(const PlanRequest request, parse_plan_request(body));
+  FATHOM_TRY(PlanRequest request, parse_plan_request(body));
+  FATHOM_CHECK(add_qualities(evaluations, request));
   const auto ranking = plan::rank(request.question);
   if (!ranking) return bad_request("", "{}", ranking.error().message);
   const plan::Demand demand = plan::demand_of(request.question.workload);
@@ -269,6 +299,8 @@ ApiResult<std::string> answer_plan(std::string_view body) {
                {"deployments", std::move(deployments)},
                {"ruled_out", std::move(ruled_out)},
                {"candidates", ranking->candidates},
+               {"quality_task",
+                ranking->quality_task.empty() ? OrderedJson() : OrderedJson(ranking->quality_task)},
                {"able", ranking->deployments.size()},
                {"milliseconds", 1000 * seconds}});
 }

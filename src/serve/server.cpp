@@ -118,6 +118,7 @@ Status Server::Impl::open(const std::vector<NamedModel>& named_models) {
                                          .ledger = ledger.get(),
                                          .prices = options.prices,
                                          .database = options.database,
+                                         .evaluations = options.evaluations,
                                          .needs_keys = keys != nullptr});
   tasks = std::make_unique<TaskQueue>(kTaskThreads, kMostTasks);
   raise_descriptor_limit();

@@ -25,7 +25,8 @@ struct ServeOptions {
   HttpOptions http;
   // Of each model. One of them may be the draft model of the others.
   ServingOptions engine;
-  std::filesystem::path database;  // of keys and the ledger
+  std::filesystem::path database;          // of keys and the ledger
+  std::filesystem::path evaluations = {};  // results of fathom eval, for the planner; empty: none
   bool require_keys = false;
   bool keep_ledger = true;
   int64_t usage_days = 90;                     // how long the ledger keeps a request; 0: for ever

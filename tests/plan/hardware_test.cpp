@@ -108,8 +108,9 @@ TEST(OwnHardware, IsReadAndComesBeforeTheCatalogue) {
 
 TEST(OwnHardware, RefusesWhatMakesNoSenseAndNamesTheField) {
   EXPECT_EQ(error_of(R"(, "devices": 2)"), "no error");
-  EXPECT_NE(error_of(R"(, "bandwidth": 2)").find("own.json: x: there is no field \"bandwidth\""),
-            std::string::npos);
+  EXPECT_NE(
+      error_of(R"(, "bandwidth": 2)").find("own.json, line 2: x: there is no field \"bandwidth\""),
+      std::string::npos);
   EXPECT_NE(error_of(R"(, "usd_per_hour": -1)").find("\"usd_per_hour\" is -1"), std::string::npos);
   EXPECT_NE(error_of(R"(, "int8_tops": 1e300)").find("\"int8_tops\""), std::string::npos);
   EXPECT_NE(error_of(R"(, "devices": 1.5)").find("whole number"), std::string::npos);
@@ -132,6 +133,79 @@ TEST(OwnHardware, RefusesFilesOfAnotherShape) {
     ASSERT_FALSE(parsed) << text;
     EXPECT_NE(parsed.error().message.find("own.json"), std::string::npos) << parsed.error().message;
   }
+}
+
+constexpr std::string_view kYaml = R"(# What we have
+hardware:
+  - name: our-box
+    title: "EPYC 9354"   # bought in February
+    kind: cpu
+    memory_gib: 384
+    read_gb_per_s: 460.8
+    int8_tops: 13.3
+    float_tflops: 3.3e0
+    devices: 2
+    device_link: {gb_per_s: 50, latency_us: 1}
+    on_premises: true
+    source: our invoice, 2026-02
+)";
+
+TEST(OwnHardware, IsReadFromYaml) {
+  for (const char* file : {"own.yaml", "own.yml", "own"}) {
+    const auto own = parse_hardware(kYaml, file);
+    ASSERT_TRUE(own) << own.error().message;
+    ASSERT_EQ(own->size(), 1U);
+    const Hardware& box = own->front();
+    EXPECT_EQ(box.title, "EPYC 9354");
+    EXPECT_EQ(box.memory_bytes, int64_t{384} << 30);
+    EXPECT_DOUBLE_EQ(box.ceilings.float_ops_per_second, 3.3e12);
+    EXPECT_DOUBLE_EQ(box.device_link.bytes_per_second, 50e9);
+    EXPECT_EQ(box.devices, 2);
+    EXPECT_EQ(box.source, "our invoice, 2026-02");
+  }
+}
+
+TEST(OwnHardware, NamesTheLineOfWhatIsWrong) {
+  struct Wrong {
+    std::string from;
+    std::string to;
+    std::string says;
+  };
+  const std::vector<Wrong> wrongs{
+      {"devices: 2", "device: 2", "own.yaml, line 10: our-box: there is no field \"device\""},
+      {"devices: 2", "devices: no", "own.yaml, line 10: our-box: \"devices\" must be a number"},
+      {"devices: 2", "devices: -2", "own.yaml, line 10: our-box: \"devices\" is -2"},
+      {"gb_per_s: 50", "gb_per_s: fast", "own.yaml, line 11: our-box, device_link: \"gb_per_s\""},
+      {"    memory_gib: 384\n", "", "own.yaml, line 3: our-box: \"memory_gib\" is missing"},
+      {"kind: cpu", "kind: [cpu", "own.yaml, line "},
+      {"kind: cpu", "\tkind: cpu", "own.yaml, line 5: "},
+      {"kind: cpu", "kind: *cpu", "own.yaml, line 5: aliases"},
+      {"kind: cpu", "kind: !!str cpu", "own.yaml, line 5: tags"},
+      {"kind: cpu", "name: cpu", "own.yaml, line 5: \"name\" occurs twice"},
+      {"hardware:", "hardwares:", "own.yaml: must have a list called \"hardware\""},
+      {"hardware:", "? [a]\n: 1\nhardware:", "own.yaml, line 2: a key must be a text"},
+      {"# What", "---\na: 1\n---\n# What", "own.yaml, line 3: there must be one document"}};
+  for (const Wrong& wrong : wrongs) {
+    std::string text(kYaml);
+    const size_t at = text.find(wrong.from);
+    ASSERT_NE(at, std::string::npos) << wrong.from;
+    text.replace(at, wrong.from.size(), wrong.to);
+    const auto own = parse_hardware(text, "own.yaml");
+    ASSERT_FALSE(own) << wrong.to;
+    EXPECT_NE(own.error().message.find(wrong.says), std::string::npos) << own.error().message;
+    EXPECT_EQ(own.error().kind, ErrorKind::kUsage);
+  }
+  const auto broken =
+      parse_hardware("{\"hardware\": [\n{\"name\": \"x\"\n\"kind\": 1}]}", "own.json");
+  ASSERT_FALSE(broken);
+  EXPECT_NE(broken.error().message.find("own.json, line 3"), std::string::npos)
+      << broken.error().message;
+}
+
+TEST(OwnHardware, IsNotBlownUpByNesting) {
+  const auto deep = parse_hardware("hardware: " + std::string(100'000, '['), "own.yaml");
+  ASSERT_FALSE(deep);
+  EXPECT_NE(deep.error().message.find("own.yaml, line 1"), std::string::npos);
 }
 
 }  // namespace

@@ -34,6 +34,17 @@ TEST(ModelCatalogue, CountsTheParametersThatWerePublished) {
   }
 }
 
+// With their encoders of images, as DeepSeek-VL2's page says them.
+TEST(ModelCatalogue, CountsTheParametersOfModelsWithImages) {
+  const std::map<std::string, double> published{
+      {"vl2-tiny", 3.37e9}, {"vl2-small", 16.1e9}, {"vl2", 27.5e9}};
+  for (const auto& [name, parameters] : published) {
+    const auto facts = catalogue_facts(name, "bf16");
+    ASSERT_TRUE(facts.has_value()) << facts.error().message;
+    EXPECT_NEAR(static_cast<double>(facts->parameters), parameters, 0.005 * parameters) << name;
+  }
+}
+
 TEST(ModelCatalogue, EveryRowHasASourceADateALicenceAndATier) {
   for (const std::string& name : catalogue_models()) {
     for (const std::string& precision : precisions_of(name)) {

@@ -175,7 +175,8 @@ TEST(Ranking, PrintsTheCommandWhereThisProgramRuns) {
   ASSERT_TRUE(ranking);
   for (const Ranked& ranked : ranking->deployments) {
     if (ranked.deployment.hardware.name == "cpu") {
-      EXPECT_EQ(ranked.command.find("fathom serve -m r1-distill-qwen-1.5b --context 4096"), 0U)
+      EXPECT_EQ(
+          ranked.command.find("fathom serve -m r1-distill-qwen-1.5b-q4_0.gguf --context 4096"), 0U)
           << ranked.command;
       EXPECT_GT(ranked.kv_memory_bytes, 0);
     } else {
@@ -204,22 +205,6 @@ TEST(Wishes, InterpolateBetweenKnownPercentiles) {
   EXPECT_DOUBLE_EQ(at_percentile(percentiles, 99), 3);
   EXPECT_GT(at_percentile(percentiles, 95), 2);
   EXPECT_LT(at_percentile(percentiles, 95), 3);
-}
-
-TEST(Quality, IsMeasuredBeforeItIsClaimed) {
-  const ModelFacts lite = model("v2-lite");
-  const auto claim = quality_of(lite, {});
-  ASSERT_TRUE(claim);
-  EXPECT_FALSE(claim->measured);
-  EXPECT_FALSE(claim->source.empty());
-  const auto measured = quality_of(
-      lite, {{.model = "v2-lite",
-              .precision = "q4_0",
-              .quality = {.score = 57, .measured = true, .benchmark = "MMLU", .source = "here"}}});
-  ASSERT_TRUE(measured);
-  EXPECT_TRUE(measured->measured);
-  EXPECT_EQ(measured->score, 57);
-  EXPECT_FALSE(quality_of(model("coder-6.7b"), {}));
 }
 
 }  // namespace

@@ -2,8 +2,10 @@
 #include "serve/plan_api.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "serve/server_fixture.h"
+#include "storage/results.h"
 
 namespace fathom::serve {
 namespace {
@@ -19,6 +21,36 @@ Json plan_of(const Json& request) {
 ApiError refusal(std::string_view body) {
   const auto answer = answer_plan(body);
   return answer ? ApiError{.status = 200, .message = {}} : answer.error();
+}
+
+TEST(PlanApi, TellsMeasuredScoresFromClaims) {
+  std::string folder = (std::filesystem::temp_directory_path() / "planXXXXXX").string();
+  const std::filesystem::path path = std::filesystem::path(mkdtemp(folder.data())) / "results.db";
+  {
+    auto results = EvaluationResults::open(path);
+    ASSERT_TRUE(results) << results.error().message;
+    const EvaluationKey key{.model = "DeepSeek-LLM-7B-Chat", .precision = "Q4_0", .task = "boolq"};
+    ASSERT_TRUE(results->finish(*results->begin(key), 100, {{"score", 0.75}}));
+  }
+  const Json asked{{"sessions", 1},
+                   {"models", {"llm-7b", "v2-lite"}},
+                   {"precisions", {"q4_0"}},
+                   {"hardware", {"h100-80gb"}}};
+  const auto body = answer_plan(asked.dump(), path);
+  ASSERT_TRUE(body.has_value());
+  const Json plan = Json::parse(*body);
+  EXPECT_EQ(plan["quality_task"].get<std::string>(), "boolq");
+  for (const Json& row : plan["deployments"]) {
+    const bool measured = row["model"].get<std::string>() == "llm-7b";
+    EXPECT_EQ(row["quality"]["measured"].get<bool>(), measured);
+    EXPECT_EQ(row["quality"]["date"].is_string(), measured);
+  }
+  Json other = asked;
+  other["quality_task"] = "copa";
+  const auto refused = answer_plan(other.dump(), path);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().param, "quality_task");
+  std::filesystem::remove_all(path.parent_path());
 }
 
 TEST(PlanApi, RanksDeploymentsWithTheirCurves) {

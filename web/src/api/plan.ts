@@ -28,6 +28,15 @@ export interface PlanIdentity {
   placement: string;
 }
 
+/** Measured here, or claimed by the model's makers. */
+export interface PlanQuality {
+  score: number;
+  benchmark: string;
+  measured: boolean;
+  date: string | null;
+  precision: string | null;
+}
+
 export interface PlannedDeployment extends PlanIdentity {
   memory: Record<'weights' | 'cache' | 'activations' | 'program' | 'device', number>;
   memory_bytes: number;
@@ -36,7 +45,10 @@ export interface PlannedDeployment extends PlanIdentity {
   utilisation: number;
   usd_per_hour: number | null;
   usd_per_million_requests: number | null;
+  quality: PlanQuality | null;
   bound_by: string;
+  /** What must be done before the command: empty where the model is on disk. */
+  prepare: string[];
   command: string;
   curves?: {
     usd_a_month_over_requests: [number, number][];

@@ -37,10 +37,7 @@ function MemoryCard({ deployments }: { deployments: PlannedDeployment[] }) {
         {deployments.map((row) => (
           <li>
             <span>
-              {nameOf(row)}:{' '}
-              {t('cacheOf', {
-                total: `${bytes(lang, row.memory_bytes)} / ${bytes(lang, row.memory.device)}`,
-              })}
+              {nameOf(row)}: {bytes(lang, row.memory_bytes)} / {bytes(lang, row.memory.device)}
             </span>
             <div class="memory-bar" aria-hidden="true">
               {PARTS.map(({ part }, i) => (

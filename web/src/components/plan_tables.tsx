@@ -1,6 +1,6 @@
-import type { PlannedDeployment, RuledOut } from '../api/plan';
+import type { PlannedDeployment, PlanQuality, RuledOut } from '../api/plan';
 import { language, t } from '../i18n';
-import { bytes, dollars, duration, percent } from '../lib/format';
+import { bytes, decimal, dollars, duration, percent } from '../lib/format';
 
 function Heads({ texts, numbersFrom }: { texts: string[]; numbersFrom: number }) {
   return (
@@ -16,6 +16,31 @@ function Heads({ texts, numbersFrom }: { texts: string[]; numbersFrom: number })
   );
 }
 
+function Quality({ quality }: { quality: PlanQuality | null }) {
+  if (quality === null) return <>{t('planUnknown')}</>;
+  const how = quality.measured ? t('planMeasured', { date: quality.date ?? '' }) : t('planClaimed');
+  return (
+    <>
+      {decimal(language.value, quality.score)}{' '}
+      <small>
+        {quality.benchmark}, {how}
+      </small>
+    </>
+  );
+}
+
+/** How to run the first of the ranking that this program can run. */
+function Commands({ row }: { row: PlannedDeployment }) {
+  return (
+    <div class="hint plan-command">
+      <p>{t('planRun', { what: `${row.title} ${row.precision}, ${row.placement}` })}</p>
+      {[...row.prepare, row.command].map((command) => (
+        <code>{command}</code>
+      ))}
+    </div>
+  );
+}
+
 export function PlanTable({ deployments }: { deployments: PlannedDeployment[] }) {
   const lang = language.value;
   const heads = [
@@ -27,8 +52,9 @@ export function PlanTable({ deployments }: { deployments: PlannedDeployment[] })
     t('planBetween'),
     t('planBusy'),
     t('planMemory'),
+    t('planQuality'),
   ];
-  const commands = deployments.filter(({ command }) => command !== '');
+  const runnable = deployments.find(({ command }) => command !== '');
   return (
     <>
       <section class="card table-scroll" tabIndex={0} aria-label={t('planRanking')}>
@@ -51,16 +77,15 @@ export function PlanTable({ deployments }: { deployments: PlannedDeployment[] })
                 <td class="number">{duration(lang, row.itl_ms.p90 / 1000)}</td>
                 <td class="number">{percent(lang, row.utilisation)}</td>
                 <td class="number">{bytes(lang, row.memory_bytes)}</td>
+                <td class="number">
+                  <Quality quality={row.quality} />
+                </td>
               </tr>
             ))}
           </tbody>
         </table>
       </section>
-      {commands[0] ? (
-        <p class="hint plan-command">
-          {t('planCommand')}: <code>{commands[0].command}</code>
-        </p>
-      ) : null}
+      {runnable ? <Commands row={runnable} /> : null}
     </>
   );
 }

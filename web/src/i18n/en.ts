@@ -152,7 +152,7 @@ export const en = {
 
   plan: 'Planner',
   planIntro:
-    'Which model on which hardware serves a load as you wish. All figures are estimates from the catalogues; nothing here was measured.',
+    'Which model on which hardware serves a load as you wish. All figures are estimates from the catalogues, but for scores that say that they were measured.',
   planWishes: 'Load and wishes',
   planLoad: 'Load',
   planLoadValue: '{rate} requests/s',
@@ -189,7 +189,10 @@ export const en = {
   planProgram: 'Program',
   planRuledOut: 'Ruled out',
   planWhy: 'Why',
-  planCommand: 'Command',
+  planQuality: 'Quality',
+  planMeasured: 'measured {date}',
+  planClaimed: 'a claim',
+  planRun: 'To run {what}:',
 };
 
 export type Texts = Record<keyof typeof en, string>;

@@ -152,7 +152,8 @@ export const zh: Texts = {
   total: '合计',
 
   plan: '规划',
-  planIntro: '哪个模型放在哪种硬件上，才能按要求承担负载。所有数字均为根据目录的估算，并非实测。',
+  planIntro:
+    '哪个模型放在哪种硬件上，才能按要求承担负载。除注明实测的分数外，所有数字均为根据目录的估算。',
   planWishes: '负载与要求',
   planLoad: '负载',
   planLoadValue: '{rate} 请求/秒',
@@ -189,5 +190,8 @@ export const zh: Texts = {
   planProgram: '程序',
   planRuledOut: '被排除的方案',
   planWhy: '原因',
-  planCommand: '命令',
+  planQuality: '质量',
+  planMeasured: '{date} 实测',
+  planClaimed: '声称值',
+  planRun: '运行 {what}：',
 };
