@@ -43,8 +43,10 @@ std::vector<std::string> prepare_commands(const ModelFacts& model) {
   if (model.precision == model.published) return commands;
   std::string how = "--method none --type bf16";
   if (model.precision != "bf16") {
-    how = fmt::format("--format gguf --bits {} --embedding {} --head {}",
-                      model.precision == "q8_0" ? 8 : 4, model.precision, model.precision);
+    how = fmt::format("--format gguf --bits {} --embedding {}", model.precision == "q8_0" ? 8 : 4,
+                      model.precision);
+    // Of a tied model the embedding is the head.
+    if (!model.config.tied_embeddings) how += fmt::format(" --head {}", model.precision);
   }
   commands.push_back(
       fmt::format("fathom quantize -m {} -o {} {}", model.repository, model_argument(model), how));

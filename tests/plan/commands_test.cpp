@@ -35,6 +35,9 @@ TEST(Commands, MakeThePrecisionThatIsNotPublished) {
                 "fathom quantize -m deepseek-ai/DeepSeek-V2-Lite-Chat -o v2-lite-q4_0.gguf "
                 "--format gguf --bits 4 --embedding q4_0 --head q4_0"}));
   EXPECT_TRUE(serve(lite).starts_with("fathom serve -m v2-lite-q4_0.gguf "));
+  EXPECT_EQ(prepare_commands(model("smollm2-135m", "q8_0")).back(),
+            "fathom quantize -m HuggingFaceTB/SmolLM2-135M-Instruct -o smollm2-135m-q8_0.gguf "
+            "--format gguf --bits 8 --embedding q8_0");
   const ModelFacts v3 = model("v3", "bf16");
   EXPECT_EQ(prepare_commands(v3).back(),
             "fathom quantize -m deepseek-ai/DeepSeek-V3 -o v3-bf16 --method none --type bf16");
