@@ -30,8 +30,9 @@ template <typename Number>
 bool parse_number(std::string_view text, Number& number) {
   if (text.starts_with('+')) text.remove_prefix(1);
   if (text.empty()) return false;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, number);
   return error == std::errc() && stop == end;
 }
 
