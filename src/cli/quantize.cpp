@@ -54,11 +54,8 @@ Result<QuantizeMethod> method_named(const std::string& name) {
   if (name == "rtn") return QuantizeMethod::kRtn;
   if (name == "awq") return QuantizeMethod::kAwq;
   if (name == "gptq") return QuantizeMethod::kGptq;
-  return usage_error("--method is {}; it must be none, rtn, awq or gptq.", name);
-}
-
-bool needs_text(QuantizeMethod method) {
-  return method == QuantizeMethod::kAwq || method == QuantizeMethod::kGptq;
+  if (name == "awq-gptq") return QuantizeMethod::kAwqGptq;
+  return usage_error("--method is {}; it must be none, rtn, awq, gptq or awq-gptq.", name);
 }
 
 Status read_flags(QuantizeCommand& command) {
@@ -94,7 +91,7 @@ Status read_flags(QuantizeCommand& command) {
     FATHOM_TRY(options.target_bytes, parse_bytes(command.target_size, "--target-size"));
   }
   if (!needs_text(options.method) && !command.calibration.empty()) {
-    return usage_error("--calibration is for --method awq and gptq: {} uses no text.",
+    return usage_error("--calibration is for --method awq, gptq and awq-gptq: {} uses no text.",
                        command.method);
   }
   if (command.window < 2 || command.calibration_tokens < command.window) {
@@ -207,10 +204,11 @@ void add_quantize(CLI::App& app, Chosen& chosen) {
       ->type_name("PATH")
       ->required();
   command
-      ->add_option("--method", options->method,
-                   "rtn: round to nearest; awq, gptq: with a calibration text; none: only convert "
-                   "to --type")
-      ->type_name("rtn|awq|gptq|none");
+      ->add_option(
+          "--method", options->method,
+          "rtn: round to nearest; awq, gptq: with a calibration text; awq-gptq: both; none: "
+          "only convert to --type")
+      ->type_name("rtn|awq|gptq|awq-gptq|none");
   command->add_option("--bits", options->options.bits, "bits of a weight (4)")->type_name("4|8");
   command
       ->add_option("--group", options->group,

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/assert.h"
+#include "compress/group_scale.h"
 
 namespace fathom {
 
@@ -16,7 +17,6 @@ constexpr int kExponents = 20;        // a = 0, 1/20, ... 19/20
 constexpr int64_t kJudgedRows = 512;  // of a matrix, evenly spread: enough to choose a by
 constexpr int64_t kRowsAtOnce = 8;
 constexpr int64_t kMostGroup = 128;
-constexpr std::array<float, 9> kClips{1.0F, 0.95F, 0.9F, 0.85F, 0.8F, 0.75F, 0.7F, 0.65F, 0.6F};
 
 // d H d^T for a group.
 float output_error(const float* d, const float* h, int64_t size) {
@@ -171,26 +171,26 @@ void encode_clipped(const GroupCodec& codec, const InputStatistics& statistics,
   const int64_t size = codec.size();
   const auto count = static_cast<size_t>(size);
   std::array<float, kMostGroup> snapped;
+  std::array<float, kMostGroup> importance;
   std::array<int8_t, kMostGroup> codes;
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t g = 0; g < statistics.width() / size; ++g, out += codec.bytes()) {
       const float* w = values + r * statistics.width() + g * size;
       const std::span group(w, count);
-      GroupScale best;
-      float least = 0;
-      for (size_t k = 0; k < kClips.size(); ++k) {
-        const GroupScale scale = codec.fit(group, kClips[k]);
-        codec.snap(scale, group, snapped.data());
-        for (size_t i = 0; i < count; ++i) {
-          snapped[i] -= w[i];
-          if (!columns.empty()) snapped[i] /= columns[static_cast<size_t>(g) * count + i];
-        }
-        const float error = output_error(snapped.data(), statistics.diagonal_block(g), size);
-        if (k == 0 || error < least) {
-          least = error;
-          best = scale;
-        }
+      const float* moments = statistics.diagonal_block(g);
+      const float* s = columns.empty() ? nullptr : columns.data() + g * size;
+      for (size_t i = 0; i < count; ++i) {
+        importance[i] = moments[i * (count + 1)] / (s == nullptr ? 1.0F : s[i] * s[i]);
       }
+      const GroupScale best =
+          best_scale(codec, group, importance.data(), [&](const GroupScale& scale) {
+            codec.snap(scale, group, snapped.data());
+            for (size_t i = 0; i < count; ++i) {
+              snapped[i] -= w[i];
+              if (s != nullptr) snapped[i] /= s[i];
+            }
+            return output_error(snapped.data(), moments, size);
+          });
       for (size_t i = 0; i < count; ++i) codes[i] = static_cast<int8_t>(codec.nearest(best, w[i]));
       codec.write(best, std::span(codes).first(count), out);
     }

@@ -29,9 +29,9 @@ void fold(const Site& site, const std::vector<float>& s, Folds& folds);
 double search_scales(const Site& site, const std::vector<const InputStatistics*>& statistics,
                      const TypeOf& type_of, bool positive, ThreadPool& threads, Folds& folds);
 
-// Rows [row, row + rows) of a folded matrix in the codec's type, each group clipped where that
-// makes the error of its output smaller. columns: the matrix's fold, by which the statistics' input
-// is divided; may be empty.
+// Rows [row, row + rows) of a folded matrix in the codec's type, each group with the scale that
+// makes the error of its output smallest (group_scale.h). columns: the matrix's fold, by which the
+// statistics' input is divided; may be empty.
 void encode_clipped(const GroupCodec& codec, const InputStatistics& statistics,
                     const std::vector<float>& columns, const float* values, int64_t rows,
                     std::byte* out);

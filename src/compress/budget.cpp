@@ -158,9 +158,7 @@ class Allocation {
   }
 
   Status measure() {
-    const bool calibrated =
-        options_.method == QuantizeMethod::kAwq || options_.method == QuantizeMethod::kGptq;
-    if (calibrated) {
+    if (needs_text(options_.method)) {
       FATHOM_TRY(const auto runner,
                  LayerRunner::make(checkpoint_, *kernels_, options_.calibration));
       for (int64_t layer = 0; layer < checkpoint_.config().layers; ++layer) {

@@ -6,6 +6,9 @@
 #include <numeric>
 #include <span>
 
+#include "base/assert.h"
+#include "compress/group_scale.h"
+
 namespace fathom {
 
 namespace {
@@ -13,7 +16,6 @@ namespace {
 constexpr double kDamping = 0.01;
 constexpr double kMostDamping = 10.0;
 constexpr int64_t kMostGroup = 128;
-constexpr std::array<float, 9> kClips{1.0F, 0.95F, 0.9F, 0.85F, 0.8F, 0.75F, 0.7F, 0.65F, 0.6F};
 
 double dot(const double* a, const double* b, int64_t count) {
   std::array<double, 4> chain{};
@@ -66,11 +68,20 @@ std::vector<double> inverse_transposed(const std::vector<double>& l, int64_t n,
 
 // With the order of rows and columns reversed, H = L L^T gives H^-1 = L^-T L^-1 whose factor
 // L^-1, read backwards again, is the upper triangular U that is wanted: one factoring, not two.
-Result<GptqRounder> GptqRounder::make(const InputStatistics& statistics, bool act_order,
+Result<GptqRounder> GptqRounder::make(const InputStatistics& statistics,
+                                      const std::vector<float>& columns, bool act_order,
                                       ThreadPool& threads) {
   GptqRounder rounder;
   const int64_t n = rounder.width_ = statistics.width();
-  const std::vector<float>& h = statistics.whole();
+  std::vector<float> h = statistics.whole();
+  if (!columns.empty()) {  // the input is divided by them
+    FATHOM_ASSERT(static_cast<int64_t>(columns.size()) == n);
+    for (size_t i = 0; i < columns.size(); ++i) {
+      for (size_t j = 0; j < columns.size(); ++j) {
+        h[i * columns.size() + j] /= columns[i] * columns[j];
+      }
+    }
+  }
   rounder.importance_.resize(static_cast<size_t>(n));
   double mean = 0;
   for (int64_t i = 0; i < n; ++i) {
@@ -131,22 +142,16 @@ void GptqRounder::encode_rows(const GroupCodec& codec, float* values, int64_t ro
     const std::span weights(values + row * width_ + group * size, count);
     const float* importance = importance_.data() + group * size;
     std::array<float, kMostGroup> snapped;
-    GroupScale best;
-    float least = 0;
-    for (size_t k = 0; k < kClips.size(); ++k) {
-      const GroupScale scale = codec.fit(weights, kClips[k]);
-      codec.snap(scale, weights, snapped.data());
-      float error = 0;
-      for (size_t i = 0; i < count; ++i) {
-        const float difference = snapped[i] - weights[i];
-        error += importance[i] * difference * difference;
-      }
-      if (k == 0 || error < least) {
-        least = error;
-        best = scale;
-      }
-    }
-    scales[static_cast<size_t>(row * groups + group)] = best;
+    scales[static_cast<size_t>(row * groups + group)] =
+        best_scale(codec, weights, importance, [&](const GroupScale& scale) {
+          codec.snap(scale, weights, snapped.data());
+          float error = 0;
+          for (size_t i = 0; i < count; ++i) {
+            const float difference = snapped[i] - weights[i];
+            error += importance[i] * difference * difference;
+          }
+          return error;
+        });
   };
   if (!order_.empty()) {
     for (int64_t row = 0; row < rows; ++row) {

@@ -17,10 +17,12 @@ namespace fathom {
 
 class GptqRounder {
  public:
-  // statistics: with the whole of H. act_order: columns with large inputs are rounded first, with
+  // statistics: with the whole of H. columns: the matrix's fold, by which the statistics' input is
+  // divided; may be empty. act_order: columns with large inputs are rounded first, with
   // the groups' scales fixed beforehand. Damping is 1% of H's mean diagonal, more where H cannot be
   // factored otherwise. Fails if it cannot at all (inputs that are not finite).
-  static Result<GptqRounder> make(const InputStatistics& statistics, bool act_order,
+  static Result<GptqRounder> make(const InputStatistics& statistics,
+                                  const std::vector<float>& columns, bool act_order,
                                   ThreadPool& threads);
 
   // Rows of a matrix [rows, width], encoded to out. Values are used up. Any thread may call.

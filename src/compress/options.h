@@ -13,11 +13,21 @@
 namespace fathom {
 
 enum class QuantizeMethod {
-  kNone,  // another plain type
-  kRtn,   // round to nearest
-  kAwq,   // Lin et al. 2023
-  kGptq,  // Frantar et al. 2022
+  kNone,     // another plain type
+  kRtn,      // round to nearest
+  kAwq,      // Lin et al. 2023
+  kGptq,     // Frantar et al. 2022
+  kAwqGptq,  // AWQ's scales, then GPTQ's rounding
 };
+constexpr bool moves_scales(QuantizeMethod method) {
+  return method == QuantizeMethod::kAwq || method == QuantizeMethod::kAwqGptq;
+}
+constexpr bool makes_up_errors(QuantizeMethod method) {
+  return method == QuantizeMethod::kGptq || method == QuantizeMethod::kAwqGptq;
+}
+constexpr bool needs_text(QuantizeMethod method) {
+  return moves_scales(method) || makes_up_errors(method);
+}
 
 struct QuantizeOptions {
   QuantizeMethod method = QuantizeMethod::kRtn;

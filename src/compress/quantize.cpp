@@ -28,6 +28,7 @@ namespace {
 
 constexpr int64_t kValuesAtOnce = int64_t{4} << 20;
 constexpr int64_t kRowsOfThread = 8;
+constexpr int64_t kTokensAtOnce = 512;
 // Statistics of fewer tokens than this are filled up to it (Quantizer::fill_up).
 constexpr int64_t kFewTokens = 64;
 
@@ -52,9 +53,7 @@ class Quantizer {
   }
 
   Result<QuantizeReport> run() {
-    const bool calibrated =
-        options_.method == QuantizeMethod::kAwq || options_.method == QuantizeMethod::kGptq;
-    if (calibrated) FATHOM_CHECK(layers());
+    if (needs_text(options_.method)) FATHOM_CHECK(layers());
     for (const PlannedTensor& tensor : plan_) {
       if (!written_.contains(&tensor)) FATHOM_CHECK(write_rounded(tensor));
     }
@@ -81,7 +80,7 @@ class Quantizer {
     for (int64_t layer = 0; layer < checkpoint_.config().layers; ++layer) {
       FATHOM_CHECK(quantize_layer(*runner, layer));
     }
-    return {};
+    return write_head(*runner);
   }
 
   struct Observed {
@@ -90,7 +89,7 @@ class Quantizer {
   };
 
   Status quantize_layer(LayerRunner& runner, int64_t layer) {
-    const bool gptq = options_.method == QuantizeMethod::kGptq;
+    const bool gptq = makes_up_errors(options_.method);
     ObservingKernels observing(*kernels_);
     std::vector<Observed> observed;
     for (Site& site : sites_of(checkpoint_, layer)) {
@@ -110,7 +109,7 @@ class Quantizer {
     }
     FATHOM_CHECK(runner.run(checkpoint_, observing, layer, !gptq));
     for (Observed& entry : observed) fill_up(entry);
-    if (!gptq) {
+    if (moves_scales(options_.method)) {
       for (const Observed& entry : observed) search(entry);
     }
     kept_.clear();
@@ -218,7 +217,8 @@ class Quantizer {
       if (planned.as_is || !GroupCodec::exists(planned.target) || input.rows() == 0) continue;
       auto& rounder = rounders[consumer.input];
       if (rounder == nullptr) {
-        auto made = GptqRounder::make(input, options_.act_order, kernels_->threads());
+        auto made = GptqRounder::make(input, folds_.of(*consumer.weight).columns,
+                                      options_.act_order, kernels_->threads());
         if (!made) return fail("{}: {}", planned.source->name, made.error().message);
         rounder = std::make_unique<GptqRounder>(*std::move(made));
       }
@@ -228,6 +228,50 @@ class Quantizer {
       }));
     }
     return {};
+  }
+
+  // The output head, or the embedding that serves as one, where it gets so few bits that it matters
+  // how they are chosen. Its input is what the last layer gave, through the final norm. An
+  // embedding is looked up too, and then all its columns matter alike: half of the moments that it
+  // is judged by say that.
+  Status write_head(const LayerRunner& runner) {
+    const Tensor* head = checkpoint_.find("lm_head.weight");
+    const bool tied = head == nullptr;
+    if (tied) head = checkpoint_.find("model.embed_tokens.weight");
+    const Tensor* norm = checkpoint_.find("model.norm.weight");
+    if (head == nullptr || norm == nullptr) return {};
+    const PlannedTensor& planned = *by_name_.at(head->name);
+    if (planned.as_is || !GroupCodec::exists(planned.target) || planned.target == DType::kQ8_0 ||
+        planned.target == DType::kI8_128) {
+      return {};
+    }
+    FATHOM_CHECK(check_finite(*head));
+    const int64_t width = head->shape[1];
+    const GroupCodec codec(planned.target, positive_);
+    const bool gptq = makes_up_errors(options_.method);
+    InputStatistics statistics(width, codec.size(), gptq);
+    std::vector<float> norm_weight(static_cast<size_t>(width));
+    Folds().read(*norm, 0, width, norm_weight.data());
+    const std::vector<float>& stream = runner.stream();
+    const auto rows = static_cast<int64_t>(stream.size()) / width;
+    std::vector<float> input(static_cast<size_t>(std::min(rows, kTokensAtOnce) * width));
+    for (int64_t row = 0; row < rows; row += kTokensAtOnce) {
+      const int64_t count = std::min(kTokensAtOnce, rows - row);
+      kernels_->rms_norm(stream.data() + row * width, width, norm_weight.data(),
+                         checkpoint_.config().norm_eps, count, width, input.data(), width);
+      statistics.add({.x = input.data(), .x_stride = width, .rows = count}, *kernels_);
+    }
+    if (tied) statistics.add_plain(rows);
+    if (!gptq) {
+      return write_rows(planned, [&](float* values, int64_t count, std::byte* out) {
+        encode_clipped(codec, statistics, {}, values, count, out);
+      });
+    }
+    auto rounder = GptqRounder::make(statistics, {}, options_.act_order, kernels_->threads());
+    if (!rounder) return fail("{}: {}", head->name, rounder.error().message);
+    return write_rows(planned, [&](float* values, int64_t count, std::byte* out) {
+      rounder->encode_rows(codec, values, count, out);
+    });
   }
 
   // To the type that is planned, or as it stands.
@@ -257,8 +301,9 @@ class Quantizer {
         width == 1 ? byte_size(planned.target, 1) : byte_size(planned.target, width);
     const int64_t at_once = std::clamp<int64_t>(kValuesAtOnce / width, 1, rows);
     std::vector<std::byte> bytes(static_cast<size_t>(at_once * row_bytes));
-    const bool keep = options_.method == QuantizeMethod::kGptq &&
-                      planned.role == TensorRole::kMatrix && !is_plain(planned.target);
+    const bool keep = makes_up_errors(options_.method) &&
+                      ((planned.role == TensorRole::kMatrix && !is_plain(planned.target)) ||
+                       folds_.touches(source));
     std::vector<std::byte>* kept = keep ? &kept_[&planned] : nullptr;
     for (int64_t row = 0; row < rows; row += at_once) {
       const int64_t count = std::min(at_once, rows - row);

@@ -241,8 +241,8 @@ Result<std::vector<PlannedTensor>> plan_tensors(const Checkpoint& checkpoint,
         "--embedding.",
         checkpoint.path().string());
   }
-  if (options.act_order && options.method != QuantizeMethod::kGptq) {
-    return usage_error("--act-order is GPTQ's: it needs --method gptq.");
+  if (options.act_order && !makes_up_errors(options.method)) {
+    return usage_error("--act-order is GPTQ's: it needs --method gptq or awq-gptq.");
   }
   if (options.target_bits || options.target_bytes) {
     if (format != OutputFormat::kGguf) {

@@ -199,6 +199,47 @@ GroupScale GroupCodec::fit(std::span<const float> values, float shrink) const {
   return {};
 }
 
+GroupScale GroupCodec::refit(GroupScale scale, std::span<const float> values,
+                             const float* importance) const {
+  if (scale.d == 0.0F) return scale;
+  const float inverse = 1.0F / scale.d;
+  const auto low = static_cast<float>(low_);
+  const auto high = static_cast<float>(high_);
+  const float zero = offset_ == Offset::kZeroPoint ? std::round(-scale.m * inverse) : 0.0F;
+  // Weighted sums of codes q and values v.
+  double ones = 0;
+  double q_sum = 0;
+  double v_sum = 0;
+  double qq = 0;
+  double qv = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto weight = static_cast<double>(importance[i]);
+    const auto q = static_cast<double>(rounded((values[i] - scale.m) * inverse, low, high) - zero);
+    const auto v = static_cast<double>(values[i]);
+    ones += weight;
+    q_sum += weight * q;
+    v_sum += weight * v;
+    qq += weight * q * q;
+    qv += weight * q * v;
+  }
+  double d = 0;
+  double m = 0;
+  if (offset_ == Offset::kMinimum) {
+    const double determinant = qq * ones - q_sum * q_sum;
+    if (!(determinant > 1e-6 * qq * ones)) return scale;
+    d = (qv * ones - q_sum * v_sum) / determinant;
+    m = (v_sum * qq - q_sum * qv) / determinant;
+  } else {
+    if (!(qq > 0)) return scale;
+    d = qv / qq;
+  }
+  const bool sign_kept = (d > 0) == (scale.d > 0);
+  const float stored = through_half(static_cast<float>(d));
+  if (!sign_kept || stored == 0.0F || !std::isfinite(stored)) return scale;
+  if (offset_ == Offset::kMinimum) return {stored, through_half(static_cast<float>(m))};
+  return {stored, zero == 0.0F ? 0.0F : -stored * zero};
+}
+
 int GroupCodec::nearest(GroupScale scale, float value) const {
   const float inverse = scale.d == 0.0F ? 0.0F : 1.0F / scale.d;
   return static_cast<int>(

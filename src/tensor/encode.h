@@ -37,10 +37,14 @@ class GroupCodec {
   int64_t size() const { return size_; }  // values of a group
   int64_t bytes() const { return bytes_; }
 
-  // The scale that just covers the values, times `shrink` (at most 1): then the outermost are
-  // clipped and the others fall on a finer grid. Already rounded as it is stored. A scale that
+  // The scale that just covers the values, times `shrink`: below 1 the outermost are clipped and
+  // the others fall on a finer grid. Already rounded as it is stored. A scale that
   // underflows is 0, and so are all values then.
   GroupScale fit(std::span<const float> values, float shrink) const;
+  // For the codes that values get by `scale`: the scale, with its minimum where there is one, of
+  // the least sum of importance * (value - its code's value)^2, rounded as it is stored. A zero
+  // point stays. `scale` itself where nothing is determined.
+  GroupScale refit(GroupScale scale, std::span<const float> values, const float* importance) const;
   int nearest(GroupScale scale, float value) const;
   // The values of the nearest codes.
   void snap(GroupScale scale, std::span<const float> values, float* out) const;

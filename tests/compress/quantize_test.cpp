@@ -26,8 +26,7 @@ class Quantize : public testing::Test {
  protected:
   Result<QuantizeReport> make(const fs::path& source, QuantizeOptions options) {
     const auto checkpoint = open_checkpoint(source);
-    const bool calibrated =
-        options.method == QuantizeMethod::kAwq || options.method == QuantizeMethod::kGptq;
+    const bool calibrated = needs_text(options.method);
     if (calibrated && options.calibration.empty()) {
       options.calibration = random_windows(*checkpoint, 12, 64);
     }
@@ -111,6 +110,28 @@ TEST_F(Quantize, AwqAndGptqStayCloserToTheLogitsThanRounding) {
     const auto expected = logits_of(*original, windows);
     const auto error = [&](QuantizeMethod method) {
       const auto small = made(source, {.method = method});
+      return mean_square_difference(expected, logits_of(*small, windows));
+    };
+    const double rounded = error(QuantizeMethod::kRtn);
+    EXPECT_LT(error(QuantizeMethod::kAwq), rounded) << name;
+    EXPECT_LT(error(QuantizeMethod::kGptq), rounded) << name;
+    EXPECT_LT(error(QuantizeMethod::kAwqGptq), rounded) << name;
+  }
+}
+
+TEST_F(Quantize, ChoosesTheCodesOfAHeadOfFewBitsByWhatItReads) {
+  for (const char* name : {"llama_mha/f32.gguf", "llama_gqa_tied/f16.gguf"}) {
+    const fs::path source = golden_model(name);
+    const auto original = open_checkpoint(source);
+    const bool tied = original->find("lm_head.weight") == nullptr;
+    const auto windows = random_windows(*original, 8, 60, 99);
+    const auto expected = logits_of(*original, windows);
+    const auto error = [&](QuantizeMethod method) {
+      QuantizeOptions options{.method = method, .keep = {"layers."}};
+      (tied ? options.embedding : options.head) = DType::kQ4_0;
+      const auto small = made(source, options);
+      EXPECT_EQ(small->find(tied ? "model.embed_tokens.weight" : "lm_head.weight")->dtype,
+                DType::kQ4_0);
       return mean_square_difference(expected, logits_of(*small, windows));
     };
     const double rounded = error(QuantizeMethod::kRtn);
@@ -265,6 +286,7 @@ TEST_F(QuantizeHuggingFace, AwqAndGptqStayCloserToTheLogitsThanRounding) {
   const double rounded = error(QuantizeMethod::kRtn);
   EXPECT_LT(error(QuantizeMethod::kAwq), rounded);
   EXPECT_LT(error(QuantizeMethod::kGptq), rounded);
+  EXPECT_LT(error(QuantizeMethod::kAwqGptq), rounded);
 }
 
 TEST_F(QuantizeHuggingFace, ReadsFp8AndKeepsWhatIsNotQuantisedInBf16) {

@@ -117,7 +117,7 @@ TEST_P(Rounding, ScalingByTheInputsLosesLessThanRounding) {
 
 TEST_P(Rounding, GptqLosesLessThanRounding) {
   for (const bool act_order : {false, true}) {
-    auto rounder = GptqRounder::make(statistics_, act_order, kernels_->threads());
+    auto rounder = GptqRounder::make(statistics_, {}, act_order, kernels_->threads());
     ASSERT_TRUE(rounder) << rounder.error().message;
     auto blocks = room();
     auto values = weights_;
@@ -126,11 +126,46 @@ TEST_P(Rounding, GptqLosesLessThanRounding) {
   }
 }
 
+TEST_P(Rounding, GptqAfterScalingLosesLessThanEitherAlone) {
+  const Tensor weight = matrix();
+  Tensor norm;
+  norm.name = "norm";
+  norm.shape = {kWidth};
+  Site site;
+  site.consumers.push_back({&weight, 0});
+  site.inputs = {"w"};
+  site.producers = {&norm};
+  Folds folds;
+  search_scales(
+      site, {&statistics_}, [](const Tensor&) { return GetParam(); }, false, kernels_->threads(),
+      folds);
+  const std::vector<float>& s = folds.of(weight).columns;
+  const auto lost = [&](const std::vector<float>& columns, bool gptq) {
+    std::vector<float> values = weights_;
+    if (!columns.empty()) folds.read(weight, 0, kRows, values.data());
+    auto blocks = room();
+    if (gptq) {
+      auto rounder = GptqRounder::make(statistics_, columns, false, kernels_->threads());
+      rounder->encode_rows(codec_, values.data(), kRows, blocks.data());
+    } else {
+      encode_clipped(codec_, statistics_, columns, values.data(), kRows, blocks.data());
+    }
+    values = decoded(blocks);
+    for (size_t i = 0; i < values.size() && !columns.empty(); ++i) {
+      values[i] /= columns[i % static_cast<size_t>(kWidth)];
+    }
+    return error(values);
+  };
+  const double both = lost(s, true);
+  EXPECT_LT(both, lost(s, false));
+  EXPECT_LT(both, lost({}, true));
+}
+
 TEST_P(Rounding, GptqRefusesInputsThatAreNotFinite) {
   inputs_[3] = std::nanf("");
   InputStatistics damaged(kWidth, codec_.size(), true);
   damaged.add({.x = inputs_.data(), .x_stride = kWidth, .rows = kTokens}, *kernels_);
-  EXPECT_FALSE(GptqRounder::make(damaged, false, kernels_->threads()));
+  EXPECT_FALSE(GptqRounder::make(damaged, {}, false, kernels_->threads()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, Rounding,

@@ -90,6 +90,48 @@ TEST_P(Grid, HasPositiveScalesWhereTheyAreAskedFor) {
   EXPECT_GT(codec.fit(values, 1.0F).d, 0.0F);
 }
 
+// Moving d, or d and m, to either side of what was found must not lose less for the same codes.
+TEST_P(Grid, RefitsTheScaleOfItsCodesByLeastSquares) {
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal(0.01F, 0.05F);
+  const GroupCodec codec(GetParam());
+  const auto size = static_cast<size_t>(codec.size());
+  std::vector<float> values(size);
+  std::vector<float> importance(size);
+  for (size_t i = 0; i < size; ++i) {
+    values[i] = normal(random);
+    importance[i] = i % 5 == 0 ? 9.0F : 1.0F;
+  }
+  const GroupScale first = codec.fit(values, 0.8F);
+  std::vector<int> codes;
+  codes.reserve(size);
+  for (const float value : values) codes.push_back(codec.nearest(first, value));
+  const auto lost = [&](GroupScale scale) {
+    double sum = 0;
+    for (size_t i = 0; i < size; ++i) {
+      const auto error = static_cast<double>(scale.value(codes[i]) - values[i]);
+      sum += static_cast<double>(importance[i]) * error * error;
+    }
+    return sum;
+  };
+  const GroupScale found = codec.refit(first, values, importance.data());
+  EXPECT_LT(lost(found), lost(first));
+  for (const float factor : {0.99F, 1.01F}) {
+    EXPECT_LT(lost(found), lost({found.d * factor, found.m * factor})) << factor;
+    if (found.m == 0.0F) continue;
+    EXPECT_LT(lost(found), lost({found.d * factor, found.m})) << factor;
+  }
+}
+
+TEST_P(Grid, LeavesAScaleThatNothingDetermines) {
+  const GroupCodec codec(GetParam());
+  const std::vector<float> zeros(static_cast<size_t>(codec.size()));
+  const GroupScale scale = codec.fit(zeros, 1.0F);
+  const GroupScale found = codec.refit(scale, zeros, zeros.data());
+  EXPECT_EQ(found.d, scale.d);
+  EXPECT_EQ(found.m, scale.m);
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, Grid,
                          testing::Values(DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
                                          DType::kQ8_0, DType::kI4_64, DType::kI4_128,
