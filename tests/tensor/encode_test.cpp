@@ -90,7 +90,8 @@ TEST_P(Grid, HasPositiveScalesWhereTheyAreAskedFor) {
   EXPECT_GT(codec.fit(values, 1.0F).d, 0.0F);
 }
 
-// Moving d, or d and m, to either side of what was found must not lose less for the same codes.
+// Moving d and m to either side of what was found, or d alone where m is not tied to it by a whole
+// number, must not lose less for the same codes.
 TEST_P(Grid, RefitsTheScaleOfItsCodesByLeastSquares) {
   std::mt19937 random(4);
   std::normal_distribution<float> normal(0.01F, 0.05F);
@@ -118,7 +119,7 @@ TEST_P(Grid, RefitsTheScaleOfItsCodesByLeastSquares) {
   EXPECT_LT(lost(found), lost(first));
   for (const float factor : {0.99F, 1.01F}) {
     EXPECT_LT(lost(found), lost({found.d * factor, found.m * factor})) << factor;
-    if (found.m == 0.0F) continue;
+    if (GetParam() != DType::kQ4_1 && GetParam() != DType::kQ5_1) continue;
     EXPECT_LT(lost(found), lost({found.d * factor, found.m})) << factor;
   }
 }
