@@ -58,8 +58,8 @@ row "Q4_0 AWQ" --method awq
 row "Q4_0 GPTQ" --method gptq
 row "Q4_0 AWQ and GPTQ" --method awq-gptq
 row "4.5 bits, rounded" --method rtn --embedding q4_0
-row "4.5 bits" --method awq-gptq --target-bits 4.5
-row "at the size of Q4_K_M" --method awq-gptq --target-size 105454144 --embedding q8_0
+row "4.5 bits" --method awq --target-bits 4.5
+row "at the size of Q4_K_M" --method awq --target-size 105454144 --embedding q8_0
 if [ -n "${LLAMA_PYTHON:-}" ]; then
   llama "llama.cpp Q4_0" q4_0
   llama "llama.cpp Q4_K_M" q4_k_m
