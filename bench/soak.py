@@ -2,7 +2,7 @@
 """Mixed load, much of it unfriendly, and whether the server is as good afterwards as before
 (docs/testing.md).
 
-    python3 bench/soak.py build/fathom --minutes 60 [--model MODEL] [--seed 1]
+    python3 bench/soak.py build/fathom --seconds 3600 [--model MODEL] [--seed 1]
     python3 bench/soak.py build/fathom --idle 10000
 
 Clients that stream, that leave in the middle of an answer or of a request, that send what is no
@@ -10,6 +10,9 @@ request, read slowly, or ask with huge prompts. At the end: no response was a 5x
 of its plateau, nothing runs or waits, no page of the cache is held, and the ledger has exactly the
 requests that were answered. --idle opens so many connections instead, and says what one costs.
 Python's own library is enough.
+
+Both processes may be stopped for a while (SIGSTOP) and go on: the load then lasts that much longer,
+and what was under way is forgiven, since both sides' clocks ran on.
 """
 
 import argparse
@@ -47,6 +50,13 @@ RAW = [b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"POST\r\n\r\n", 
        b"GET /health HTTP/1.1\r\nX: " + b"a" * 100000]
 
 
+GRAMMARS = ["start: nothing", "start: (", "start: A\nA: /.*/" + " & /(.*x.*|[a-z]+)/" * 60,
+            "start: " + "(" * 3000, 'start: /' + "a?" * 3000 + "/"]
+
+# Whoever hears nothing of its own timer for so long was stopped.
+PAUSE_SECONDS = 5
+
+
 class Failed(Exception):
     """The server did what it must not."""
 
@@ -58,6 +68,7 @@ class Tally:
         self.answered = 0         # whole, with their usage
         self.completion_tokens = 0
         self.left = 0             # began to stream; the client went away before the end
+        self.interrupted = 0      # under way when everything was stopped for a while, and lost by it
 
 
 class Client:
@@ -116,10 +127,14 @@ class Soak:
         self.random = random.Random(seed)
         self.context = context
         self.tally = Tally()
+        self.until = 0.0
+        self.paused = 0.0         # seconds in which everything was stopped
+        self.last_pause = 0.0     # when the last of them ended
         self.actions = [(8, self.stream), (3, self.whole), (4, self.leave), (3, self.break_off),
                         (6, self.malformed), (3, self.raw), (2, self.slow_reader),
                         (1, self.huge_prompt), (1, self.too_long), (2, self.several),
-                        (1, self.embeddings), (1, self.look)]
+                        (1, self.embeddings), (1, self.look), (2, self.formatted),
+                        (1, self.bad_format)]
 
     def text(self, words: int) -> str:
         return " ".join(self.random.choice(WORDS) for _ in range(words))
@@ -228,23 +243,45 @@ class Soak:
                 await client.body(head)
                 self.tally.answered += 1
 
+    async def formatted(self) -> None:
+        """An answer that a schema binds, a new one each time."""
+        async with Client(self.port, self.tally) as client:
+            fields = {self.random.choice(WORDS): {"enum": ["yes", "no"]} for _ in range(3)}
+            schema = {"type": "object", "properties": fields, "required": list(fields)}
+            form = {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
+            head = await self.answered(client, "/v1/chat/completions",
+                                       self.chat(20, 30, response_format=form))
+            if head:
+                self.count(json.loads(await client.body(head))["usage"])
+
+    async def bad_format(self) -> None:
+        async with Client(self.port, self.tally) as client:
+            form = {"type": "grammar", "grammar": self.random.choice(GRAMMARS)}
+            body = self.chat(5, 5, response_format=form)
+            await client.body(await self.answered(client, "/v1/chat/completions", body, 400))
+
     async def look(self) -> None:
         async with Client(self.port, self.tally) as client:
             path = self.random.choice(["/metrics", "/health", "/v1/models", "/openapi.json"])
             await client.send(f"GET {path} HTTP/1.1\r\nHost: soak\r\n\r\n".encode())
             await client.body((await client.head())[1])
 
-    async def worker(self, until: float) -> None:
+    async def worker(self) -> None:
         weights = [weight for weight, _ in self.actions]
-        while time.monotonic() < until:
+        while time.monotonic() < self.until:
             action = self.random.choices(self.actions, weights)[0][1]
             self.tally.actions[action.__name__] += 1
+            begin = time.monotonic()
             try:
                 await asyncio.wait_for(action(), 300)
-            except Failed:
-                raise
-            except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as error:
-                raise Failed(f"{action.__name__}: {type(error).__name__} {error}") from error
+            except (Failed, TimeoutError, asyncio.IncompleteReadError, ConnectionError) as error:
+                await asyncio.sleep(1)  # until watch() knows whether there was a pause
+                if self.last_pause > begin:
+                    self.tally.interrupted += 1
+                elif isinstance(error, Failed):
+                    raise
+                else:
+                    raise Failed(f"{action.__name__}: {type(error).__name__} {error}") from error
 
     async def fill(self, server: Server) -> None:
         """Until the cache of prefixes is full, and memory no longer grows for that."""
@@ -256,21 +293,31 @@ class Soak:
 
     async def run(self, workers: int, seconds: float, server: Server) -> list[int]:
         """Returns the server's memory, half a second after half a second."""
-        until = time.monotonic() + seconds
+        self.until = time.monotonic() + seconds
         samples = []
 
         async def watch() -> None:
-            while time.monotonic() < until:
+            last = time.monotonic()
+            while last < self.until:
                 samples.append(server.rss())
                 await asyncio.sleep(0.5)
+                now = time.monotonic()
+                if now - last > PAUSE_SECONDS:
+                    self.paused += now - last
+                    self.until += now - last
+                    self.last_pause = now
+                last = now
 
-        await asyncio.gather(watch(), *(self.worker(until) for _ in range(workers)))
+        await asyncio.gather(watch(), *(self.worker() for _ in range(workers)))
         return samples
 
 
 def until_idle(server: Server) -> dict[str, float]:
     for _ in range(600):
-        metrics = server.metrics()
+        try:
+            metrics = server.metrics()
+        except TimeoutError:  # a pause
+            continue
         if all(metrics[name] == 0 for name in ("fathom_batch_answers", "fathom_queue_answers",
                                                "fathom_kv_used_bytes")):
             return metrics
@@ -286,15 +333,19 @@ def soak(options: argparse.Namespace) -> None:
     with Server(options.binary, arguments) as server:
         load = Soak(server.port, options.seed, options.context)
         asyncio.run(load.fill(server))
-        samples = asyncio.run(load.run(options.workers, options.minutes * 60, server))
+        samples = asyncio.run(load.run(options.workers, options.seconds, server))
         metrics = until_idle(server)
         # A first third until buffers have their size.
+        print(f"{options.seconds:g} s, {options.workers} clients at a time")
         third = len(samples) // 3
         plateau = statistics.median(samples[third:2 * third])
         final = statistics.median(samples[-third:])
         tally = load.tally
         print(f"{sum(tally.actions.values())} actions: {dict(tally.actions.most_common())}")
         print(f"statuses: {dict(sorted(tally.statuses.items()))}")
+        if load.paused:
+            print(f"stopped for {load.paused:.0f} s besides, which {tally.interrupted} requests did "
+                  "not survive")
         print(f"memory: {plateau / 1e6:.1f} MB, then {final / 1e6:.1f} MB; "
               f"{metrics['fathom_evicted_pages_total']:.0f} pages evicted, "
               f"{metrics['fathom_preemptions_total']:.0f} preemptions, "
@@ -315,9 +366,9 @@ def soak(options: argparse.Namespace) -> None:
               f"{tally.completion_tokens} tokens and left {tally.left}")
         if ledger["failed"]:
             problems.append("the ledger has failed requests")
-        if ledger["requests"] != tally.answered + tally.left:
-            problems.append(f"the ledger has {ledger['requests']} requests, the clients "
-                            f"{tally.answered + tally.left}")
+        known = tally.answered + tally.left
+        if not known <= ledger["requests"] <= known + tally.interrupted:
+            problems.append(f"the ledger has {ledger['requests']} requests, the clients {known}")
         if ledger["completion_tokens"] != metrics["fathom_answer_tokens_total"]:
             problems.append(f"the ledger has {ledger['completion_tokens']} tokens of answers, the "
                             f"engine {metrics['fathom_answer_tokens_total']:.0f}")
@@ -361,7 +412,7 @@ def idle(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary")
-    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--model", default="", help="the default model if left out")
     parser.add_argument("--context", type=int, default=2048)
     parser.add_argument("--workers", type=int, default=16)
