@@ -33,7 +33,7 @@ struct MatmulJob {
   float* y = nullptr;  // [rows, w->out]
   int64_t y_stride = 0;
   // Where weights are quantised, kernels may round x to 8 bits a group; with this to about 15, at
-  // twice the arithmetic. Queries and keys need it: softmax turns their errors into factors.
+  // twice the arithmetic. Values of attention gain most by it (docs/performance.md).
   bool fine_input = false;
 };
 

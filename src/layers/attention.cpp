@@ -58,7 +58,10 @@ void GroupedQueryAttention::forward(const Step& step, const float* x, float* y) 
   float* v = step.workspace.floats(step.rows * kv_width);   // [rows, kv_heads * dim]
   float* out = step.workspace.floats(step.rows * q_width);  // [rows, heads * dim]
 
-  project(step, x, hidden, {{&q_, q, q_width}, {&k_, k, kv_width}, {&v_, v, kv_width}}, true);
+  // Fine inputs where they win most: docs/performance.md has what each is worth.
+  const Projection fine_q{.linear = &q_, .y = q, .y_stride = q_width, .fine_input = true};
+  const Projection fine_v{.linear = &v_, .y = v, .y_stride = kv_width, .fine_input = true};
+  project(step, x, hidden, {fine_q, {&k_, k, kv_width}, fine_v});
   if (q_norm_) {
     q_norm_->forward(step.kernels, q, dim, step.rows * shape_.heads, q, dim);
     k_norm_->forward(step.kernels, k, dim, step.rows * shape_.kv_heads, k, dim);

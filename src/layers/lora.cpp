@@ -156,8 +156,8 @@ void add_lora(const Step& step, std::span<const LoraPlace> places) {
 }
 
 void project(const Step& step, const float* x, int64_t x_stride,
-             std::initializer_list<Projection> projections, bool fine_input) {
-  project(step.kernels, x, x_stride, step.rows, projections, fine_input);
+             std::initializer_list<Projection> projections) {
+  project(step.kernels, x, x_stride, step.rows, projections);
   if (step.lora.empty()) return;
   std::array<LoraPlace, 4> places;
   size_t count = 0;

@@ -80,6 +80,6 @@ void add_lora(const Step& step, std::span<const LoraPlace> places);
 
 // project() of weights.h, and what the rows' adapters add.
 void project(const Step& step, const float* x, int64_t x_stride,
-             std::initializer_list<Projection> projections, bool fine_input = false);
+             std::initializer_list<Projection> projections);
 
 }  // namespace fathom

@@ -155,7 +155,7 @@ Tensor slice_rows(const Tensor& matrix, int64_t begin, int64_t count) {
 }
 
 void project(Kernels& kernels, const float* x, int64_t x_stride, int64_t rows,
-             std::initializer_list<Projection> projections, bool fine_input) {
+             std::initializer_list<Projection> projections) {
   std::array<MatmulJob, 4> jobs;
   FATHOM_ASSERT(projections.size() <= jobs.size());
   size_t count = 0;
@@ -166,7 +166,7 @@ void project(Kernels& kernels, const float* x, int64_t x_stride, int64_t rows,
                      .rows = rows,
                      .y = p.y,
                      .y_stride = p.y_stride,
-                     .fine_input = fine_input};
+                     .fine_input = p.fine_input};
   }
   kernels.matmul(std::span(jobs.data(), count));
   for (const Projection& p : projections) {

@@ -90,8 +90,9 @@ struct Projection {
   const Linear* linear;
   float* y;
   int64_t y_stride;
+  bool fine_input = false;  // see MatmulJob
 };
 void project(Kernels& kernels, const float* x, int64_t x_stride, int64_t rows,
-             std::initializer_list<Projection> projections, bool fine_input = false);
+             std::initializer_list<Projection> projections);
 
 }  // namespace fathom
