@@ -111,19 +111,12 @@ Status fit(LoraMatrices& matrices, const Checkpoint& checkpoint, const fs::path&
     return fail("{} changes {}, and {} has {} layers, counted from 0.", path.string(), module,
                 checkpoint.path().string(), config.layers);
   }
-  int64_t out = 0;
-  int64_t in = 0;
-  if (const Tensor* weight = checkpoint.find(module + ".weight");
-      weight != nullptr && weight->shape.rank() == 2) {
-    out = weight->shape[0];
-    in = weight->shape[1];
-  } else if (is_latent_up(module) && config.is_mla()) {  // stored in halves
-    out = config.heads * (config.mla.nope_head_dim + config.mla.v_head_dim);
-    in = config.mla.kv_lora_rank;
-  } else {
+  const auto shape = adaptable_shape(checkpoint, module);
+  if (!shape) {
     return fail("{} changes {}, which {} does not have: the adapter is for another model.",
                 path.string(), in_quotes(module), checkpoint.path().string());
   }
+  const auto [out, in] = *shape;
   if (out != matrices.out || in != matrices.in) {
     return fail(
         "{}: the adapter's {} is for a layer of {} outputs and {} inputs, and that of {} "
@@ -143,6 +136,17 @@ Status fit(LoraMatrices& matrices, const Checkpoint& checkpoint, const fs::path&
 }
 
 }  // namespace
+
+std::optional<LayerShape> adaptable_shape(const Checkpoint& checkpoint, const std::string& module) {
+  const ModelConfig& config = checkpoint.config();
+  if (const Tensor* weight = checkpoint.find(module + ".weight");
+      weight != nullptr && weight->shape.rank() == 2) {
+    return LayerShape{.out = weight->shape[0], .in = weight->shape[1]};
+  }
+  if (!is_latent_up(module) || !config.is_mla()) return std::nullopt;
+  return LayerShape{.out = config.heads * (config.mla.nope_head_dim + config.mla.v_head_dim),
+                    .in = config.mla.kv_lora_rank};
+}
 
 int64_t permuted_rope_row(int64_t row, int64_t head_dim) {
   const int64_t within = row % head_dim;

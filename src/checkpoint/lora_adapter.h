@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,14 @@ Result<LoraAdapter> read_lora_adapter(const std::filesystem::path& directory);
 // are those of attention, dense feed-forward, shared and routed experts.
 Result<LoraAdapter> read_lora_adapter(const std::filesystem::path& directory,
                                       const Checkpoint& checkpoint);
+
+// Of a layer that adapters may change, by its module's name; none where the checkpoint has no such
+// layer. Stored whole or, as kv_b_proj of latent attention may be, in halves.
+struct LayerShape {
+  int64_t out = 0;
+  int64_t in = 0;
+};
+std::optional<LayerShape> adaptable_shape(const Checkpoint& checkpoint, const std::string& module);
 
 // kv_b_proj of latent attention works in halves, head by head, and some files hold it that way:
 //   keys    W_UK^T [kv_lora_rank, nope], for which B and A change sides: a [rank, nope] is B's rows

@@ -5,6 +5,8 @@
 #include <memory>
 #include <numeric>
 
+#include "base/quote.h"
+#include "checkpoint/random_adapter.h"
 #include "checkpoint/random_checkpoint.h"
 #include "cli/bench_report.h"
 #include "cli/command.h"
@@ -14,6 +16,7 @@
 #include "cli/speed_test.h"
 #include "cli/work_progress.h"
 #include "engine/engine.h"
+#include "layers/lora.h"
 #include "models/step_cost.h"
 #include "plan/roofline.h"
 
@@ -22,6 +25,8 @@ namespace {
 
 constexpr int64_t kMostTokens = int64_t{1} << 24;
 constexpr int64_t kLargestBatch = 4096;
+constexpr int64_t kMostAdapters = 1024;
+constexpr int64_t kMostRank = 4096;
 
 // What is measured where nothing is said, as far as the model's context allows.
 constexpr int64_t kDefaultPrefill[] = {64, 256, 1024, 2048};
@@ -36,6 +41,9 @@ struct BenchOptions {
   std::string batch;
   std::string context;
   int repeat = 3;
+  int64_t adapters = 0;
+  int64_t adapter_rank = 16;
+  std::string adapter_layers = "all";
   bool json = false;
   std::string roofline;
 };
@@ -50,6 +58,10 @@ struct Plan {
   std::vector<int64_t> prefill;  // prompt lengths
   int64_t steps = 0;             // of each decode
   std::vector<DecodeTest> decode;
+  bool adapters = false;
+
+  // Of each decode's cache, at its end: one step warms up, and adapters double them.
+  int64_t decoded() const { return (adapters ? 2 : 1) * (1 + steps); }
 };
 
 Result<std::vector<int64_t>> parse_list(const std::string& text, std::string_view flag,
@@ -79,6 +91,21 @@ Status validate(const BenchOptions& options) {
   }
   if (options.prefill == "0" && options.decode == 0) {
     return usage_error("--prefill 0 and --decode 0 leave nothing to measure.");
+  }
+  if (options.adapters < 0 || options.adapters > kMostAdapters) {
+    return usage_error("--adapters is {}; it must be 1 to {}, or 0 for none.", options.adapters,
+                       kMostAdapters);
+  }
+  if (options.adapter_rank < 1 || options.adapter_rank > kMostRank) {
+    return usage_error("--adapter-rank is {}; it must be 1 to {}.", options.adapter_rank,
+                       kMostRank);
+  }
+  if (options.adapter_layers != "all" && options.adapter_layers != "attention") {
+    return usage_error("--adapter-layers is {}; it must be all or attention.",
+                       in_quotes(options.adapter_layers));
+  }
+  if (options.adapters > 0 && options.decode == 0) {
+    return usage_error("--adapters is measured at decode, and --decode is 0.");
   }
   return {};
 }
@@ -111,6 +138,7 @@ Result<Plan> make_plan(const BenchOptions& options, int64_t context_size) {
     FATHOM_TRY(plan.prefill, parse_list(options.prefill, "--prefill", 1, kMostTokens));
   }
   plan.steps = options.decode;
+  plan.adapters = options.adapters > 0;
   FATHOM_TRY(plan.decode, plan_decode(options, context_size));
   if (plan.steps == 0) plan.decode.clear();
   return plan;
@@ -120,7 +148,7 @@ Status check_fits(const Plan& plan, int64_t context_size) {
   int64_t longest = 0;
   for (const int64_t tokens : plan.prefill) longest = std::max(longest, tokens);
   for (const DecodeTest& test : plan.decode) {
-    longest = std::max(longest, test.context + 1 + plan.steps);
+    longest = std::max(longest, test.context + plan.decoded());
   }
   if (longest <= context_size) return {};
   return usage_error(
@@ -135,12 +163,33 @@ Result<std::unique_ptr<Checkpoint>> open_checkpoint(const BenchOptions& options)
   return Checkpoint::open(path);
 }
 
+using Adapters = std::vector<std::shared_ptr<const LoraWeights>>;
+
+Result<Adapters> make_adapters(const BenchOptions& options, const Checkpoint& checkpoint,
+                               const LanguageModel& model, Kernels& kernels) {
+  std::vector<std::string> modules;
+  std::ranges::copy_if(
+      model.lora_sites(), std::back_inserter(modules), [&](const std::string& site) {
+        return options.adapter_layers == "all" || site.find(".self_attn.") != std::string::npos;
+      });
+  Adapters adapters;
+  adapters.reserve(static_cast<size_t>(options.adapters));
+  for (int64_t i = 0; i < options.adapters; ++i) {
+    const LoraAdapter adapter = random_lora_adapter(checkpoint, modules, options.adapter_rank,
+                                                    static_cast<uint32_t>(i + 1));
+    FATHOM_TRY(auto made,
+               LoraWeights::make(adapter, checkpoint.config(), model.lora_sites(), kernels));
+    adapters.push_back(std::move(made));
+  }
+  return adapters;
+}
+
 // Measures what the plan says and tells the report.
-Status run_tests(const Plan& plan, int repeat, LanguageModel& model, const StepCostModel& costs,
-                 BenchReport& report) {
+Status run_tests(const Plan& plan, const BenchOptions& options, LanguageModel& model,
+                 const Adapters& adapters, const StepCostModel& costs, BenchReport& report) {
   SpeedTest test(model);
   for (const int64_t tokens : plan.prefill) {
-    FATHOM_TRY(const double speed, test.prefill(tokens, repeat));
+    FATHOM_TRY(const double speed, test.prefill(tokens, options.repeat));
     report.add({.phase = "prefill",
                 .tokens = tokens,
                 .tokens_per_second = speed,
@@ -148,16 +197,25 @@ Status run_tests(const Plan& plan, int repeat, LanguageModel& model, const StepC
                 .tokens_per_step = tokens});
   }
   for (const auto& [batch, context] : plan.decode) {
-    FATHOM_TRY(const double speed, test.decode(plan.steps, batch, context));
     // One step warms up; then the cache grows by one token a step.
-    const double middle = static_cast<double>(context + 1) + static_cast<double>(plan.steps) / 2;
-    report.add({.phase = "decode",
-                .tokens = plan.steps,
-                .batch = batch,
-                .context = context,
-                .tokens_per_second = speed,
-                .cost = costs.of({.sequences = batch, .context = middle}),
-                .tokens_per_step = batch});
+    const double middle =
+        static_cast<double>(context) + static_cast<double>(plan.decoded() + 1) / 2;
+    BenchResult result{.phase = "decode",
+                       .tokens = plan.steps,
+                       .batch = batch,
+                       .context = context,
+                       .cost = costs.of({.sequences = batch, .context = middle}),
+                       .tokens_per_step = batch,
+                       .adapters = options.adapters,
+                       .adapter_rank = options.adapter_rank};
+    if (adapters.empty()) {
+      FATHOM_TRY(result.tokens_per_second, test.decode(plan.steps, batch, context));
+    } else {
+      FATHOM_TRY(const auto speeds, test.decode_adapted(plan.steps, batch, context, adapters));
+      result.tokens_per_second = speeds.without;
+      result.adapted_tokens_per_second = speeds.with;
+    }
+    report.add(result);
   }
   return {};
 }
@@ -212,10 +270,11 @@ Result<int> bench(const BenchOptions& options) {
   if (!options.roofline.empty() && limits.int8_ops_per_second <= 0) {
     return fail("--roofline needs kernels for this processor, and it has only the reference ones.");
   }
+  FATHOM_TRY(const Adapters adapters, make_adapters(options, *checkpoint, *model, *kernels));
   BenchReport report(options.json, *model, *kernels, limits, checkpoint->path().string(),
                      options.shape);
   const StepCostModel costs(*checkpoint, model->cache_layout());
-  FATHOM_CHECK(run_tests(plan, options.repeat, *model, costs, report));
+  FATHOM_CHECK(run_tests(plan, options, *model, adapters, costs, report));
   report.end();
   if (!options.roofline.empty()) {
     FATHOM_CHECK(write_roofline(options.roofline, report, limits, model->config().model_name));
@@ -254,6 +313,17 @@ void add_bench(CLI::App& app, Chosen& chosen) {
                    "prefill runs to take the best of (3; fewer once they have taken 5 seconds), "
                    "after a short one that warms up")
       ->type_name("N");
+  command
+      ->add_option("--adapters", options->adapters,
+                   "also decode with so many random LoRA adapters among the sequences, and say "
+                   "what share of the speed they take (0)")
+      ->type_name("N");
+  command->add_option("--adapter-rank", options->adapter_rank, "their rank (16)")->type_name("R");
+  command
+      ->add_option("--adapter-layers", options->adapter_layers,
+                   "which layers they change: those of attention and feed-forward (all), or of "
+                   "attention alone")
+      ->type_name("all|attention");
   add_kv_cache_option(*command, options->model);
   add_compute_options(*command, options->model);
   command->add_flag("--json", options->json, "print one JSON object");
@@ -266,6 +336,7 @@ void add_bench(CLI::App& app, Chosen& chosen) {
       "  fathom bench\n"
       "  fathom bench -m model.gguf --threads 2 --prefill 128,512 --batch 1,4,16 --context 0,1024\n"
       "  fathom bench --shape v2-lite-16b --prefill 256 --batch 1,16 --json\n"
+      "  fathom bench --prefill 0 --batch 16 --adapters 8 --adapter-rank 16\n"
       "  fathom bench --roofline roofline.svg");
   command->callback([&chosen, options] { chosen.action = [options] { return bench(*options); }; });
 }

@@ -61,21 +61,33 @@ double BenchReport::share_of_limit(const BenchResult& result) const {
 void BenchReport::add(const BenchResult& result) {
   results_.push_back(result);
   if (json_) return;
-  print(fmt::format("{:<8} {:>8} {:>6} {:>8} {:>12.1f} {:>9.0f}%\n", result.phase, result.tokens,
+  const std::string adapted = result.adapters == 0
+                                  ? ""
+                                  : fmt::format("   {:.1f} with {} adapters: {:.1f}% less",
+                                                result.adapted_tokens_per_second, result.adapters,
+                                                100 * result.adapter_cost());
+  print(fmt::format("{:<8} {:>8} {:>6} {:>8} {:>12.1f} {:>9.0f}%{}\n", result.phase, result.tokens,
                     result.batch, result.context, result.tokens_per_second,
-                    100 * share_of_limit(result)));
+                    100 * share_of_limit(result), adapted));
 }
 
 void BenchReport::end() const {
   if (!json_) return;
   Json results = Json::array();
   for (const BenchResult& result : results_) {
-    results.push_back({{"phase", result.phase},
-                       {"tokens", result.tokens},
-                       {"batch", result.batch},
-                       {"context", result.context},
-                       {"tokens_per_second", result.tokens_per_second},
-                       {"share_of_limit", share_of_limit(result)}});
+    Json row = {{"phase", result.phase},
+                {"tokens", result.tokens},
+                {"batch", result.batch},
+                {"context", result.context},
+                {"tokens_per_second", result.tokens_per_second},
+                {"share_of_limit", share_of_limit(result)}};
+    if (result.adapters > 0) {
+      row["adapters"] = {{"count", result.adapters},
+                         {"rank", result.adapter_rank},
+                         {"tokens_per_second", result.adapted_tokens_per_second},
+                         {"cost", result.adapter_cost()}};
+    }
+    results.push_back(std::move(row));
   }
   const Json json = {{"machine", machine_}, {"model", model_}, {"results", std::move(results)}};
   print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");

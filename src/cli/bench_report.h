@@ -24,6 +24,13 @@ struct BenchResult {
   // What a step of this kind costs at the least: decode in the middle of the steps.
   StepCost cost;
   int64_t tokens_per_step = 1;  // of all sequences together
+  // The same with so many LoRA adapters of that rank among the sequences; 0: not measured.
+  int64_t adapters = 0;
+  int64_t adapter_rank = 0;
+  double adapted_tokens_per_second = 0;
+
+  // The share of the speed that they take.
+  double adapter_cost() const { return 1 - adapted_tokens_per_second / tokens_per_second; }
 };
 
 class BenchReport {

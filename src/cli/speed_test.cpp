@@ -60,17 +60,22 @@ void SpeedTest::copy_cache(const Sequence& from, Sequence& to, CachePool& pool) 
   to.length = from.length;
 }
 
-void SpeedTest::step(std::vector<Sequence>& sequences, CachePool& pool) {
+double SpeedTest::step(std::vector<Sequence>& sequences, CachePool& pool, Adapters adapters) {
   const auto tokens = some_tokens(static_cast<int64_t>(sequences.size()));
   Batch batch;
+  batch.sequences.reserve(sequences.size());
   for (size_t i = 0; i < sequences.size(); ++i) {
-    batch.sequences.push_back({.tokens = std::span(tokens).subspan(i, 1),
-                               .position = sequences[i].length,
-                               .pages = sequences[i].pages,
-                               .logits = BatchSequence::Logits::kLast});
+    batch.sequences.push_back(
+        {.tokens = std::span(tokens).subspan(i, 1),
+         .position = sequences[i].length,
+         .pages = sequences[i].pages,
+         .logits = BatchSequence::Logits::kLast,
+         .adapter = adapters.empty() ? nullptr : adapters[i % adapters.size()].get()});
     ++sequences[i].length;
   }
+  const auto start = Clock::now();
   model_.forward(batch, pool);
+  return seconds_since(start);
 }
 
 Result<double> SpeedTest::prefill(int64_t tokens, int repeats) {
@@ -92,10 +97,11 @@ Result<double> SpeedTest::prefill(int64_t tokens, int repeats) {
   return static_cast<double>(tokens) / best;
 }
 
-Result<double> SpeedTest::decode(int64_t steps, int64_t batch, int64_t depth) {
-  const int64_t pages_each = pages_for(depth + 1 + steps);
-  FATHOM_TRY(CachePool pool, CachePool::make(model_.cache_layout(), batch * pages_each));
-  std::vector<Sequence> sequences(static_cast<size_t>(batch));
+Result<CachePool> SpeedTest::prepare(std::vector<Sequence>& sequences, int64_t steps,
+                                     int64_t depth) {
+  const int64_t pages_each = pages_for(depth + steps);
+  FATHOM_TRY(CachePool pool,
+             CachePool::make(model_.cache_layout(), std::ssize(sequences) * pages_each));
   int32_t next_page = 0;
   for (auto& sequence : sequences) {
     sequence.pages.resize(static_cast<size_t>(pages_each));
@@ -103,10 +109,33 @@ Result<double> SpeedTest::decode(int64_t steps, int64_t batch, int64_t depth) {
   }
   fill(sequences[0], depth, BatchSequence::Logits::kNone, pool);
   for (size_t i = 1; i < sequences.size(); ++i) copy_cache(sequences[0], sequences[i], pool);
+  return pool;
+}
+
+Result<double> SpeedTest::decode(int64_t steps, int64_t batch, int64_t depth) {
+  std::vector<Sequence> sequences(static_cast<size_t>(batch));
+  FATHOM_TRY(CachePool pool, prepare(sequences, 1 + steps, depth));
   step(sequences, pool);  // warms up
-  const auto start = Clock::now();
-  for (int64_t i = 0; i < steps; ++i) step(sequences, pool);
-  return static_cast<double>(steps * batch) / seconds_since(start);
+  double seconds = 0;
+  for (int64_t i = 0; i < steps; ++i) seconds += step(sequences, pool);
+  return static_cast<double>(steps * batch) / seconds;
+}
+
+Result<SpeedTest::Adapted> SpeedTest::decode_adapted(int64_t steps, int64_t batch, int64_t depth,
+                                                     Adapters adapters) {
+  std::vector<Sequence> sequences(static_cast<size_t>(batch));
+  FATHOM_TRY(CachePool pool, prepare(sequences, 2 * (1 + steps), depth));
+  double without = 0;
+  double with = 0;
+  for (int64_t i = 0; i <= steps; ++i) {
+    const double plain = step(sequences, pool);
+    const double adapted = step(sequences, pool, adapters);
+    if (i == 0) continue;  // warmed up
+    without += plain;
+    with += adapted;
+  }
+  const auto tokens = static_cast<double>(steps * batch);
+  return Adapted{.without = tokens / without, .with = tokens / with};
 }
 
 }  // namespace fathom::cli

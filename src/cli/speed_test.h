@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -24,16 +26,28 @@ class SpeedTest {
   // with `depth` tokens in the cache.
   Result<double> decode(int64_t steps, int64_t batch, int64_t depth);
 
+  // The same without adapters and with them, sequence i having the (i mod N)th of N. A step of the
+  // one follows a step of the other, so that whatever else the machine does slows down both.
+  struct Adapted {
+    double without = 0;  // tokens per second
+    double with = 0;
+  };
+  using Adapters = std::span<const std::shared_ptr<const LoraWeights>>;
+  Result<Adapted> decode_adapted(int64_t steps, int64_t batch, int64_t depth, Adapters adapters);
+
  private:
   struct Sequence {
     std::vector<int32_t> pages;
     int64_t length = 0;
   };
 
+  // Sequences with `depth` tokens each in the cache, and room for `steps` more.
+  Result<CachePool> prepare(std::vector<Sequence>& sequences, int64_t steps, int64_t depth);
   std::vector<int32_t> some_tokens(int64_t count);
   void fill(Sequence& sequence, int64_t tokens, BatchSequence::Logits logits, CachePool& pool);
   static void copy_cache(const Sequence& from, Sequence& to, CachePool& pool);
-  void step(std::vector<Sequence>& sequences, CachePool& pool);
+  // Returns the seconds it took.
+  double step(std::vector<Sequence>& sequences, CachePool& pool, Adapters adapters = {});
 
   LanguageModel& model_;
   std::minstd_rand random_;

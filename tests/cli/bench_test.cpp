@@ -102,6 +102,43 @@ TEST(Bench, DrawsEveryResultIntoTheRoofline) {
   }
 }
 
+TEST(Bench, SaysWhatAdaptersTakeOfTheSpeed) {
+  for (const char* model : {"llama_gqa_tied", "deepseek_v3"}) {
+    for (const char* layers : {"all", "attention"}) {
+      const Finished finished = run({"bench", "-m", golden_model(model), "--prefill", "0",
+                                     "--decode", "3", "--batch", "5", "--adapters", "3",
+                                     "--adapter-rank", "4", "--adapter-layers", layers, "--json"});
+      ASSERT_EQ(finished.code, 0) << finished.err;
+      const json results = json::parse(finished.out).at("results");
+      ASSERT_EQ(results.size(), 1U);
+      const json adapters = results[0].at("adapters");
+      EXPECT_EQ(adapters.at("count"), 3);
+      EXPECT_EQ(adapters.at("rank"), 4);
+      const double with = adapters.at("tokens_per_second");
+      const double without = results[0].at("tokens_per_second");
+      EXPECT_GT(with, 0);
+      EXPECT_NEAR(adapters.at("cost").get<double>(), 1 - with / without, 1e-9);
+    }
+  }
+}
+
+TEST(Bench, AdaptersThatMakeNoSenseAreWrongUsage) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"--adapters", "-1"}, "--adapters"},
+      {{"--adapters", "100000"}, "--adapters"},
+      {{"--adapters", "2", "--adapter-rank", "0"}, "--adapter-rank"},
+      {{"--adapters", "2", "--adapter-layers", "head"}, "--adapter-layers"},
+      {{"--adapters", "2", "--decode", "0"}, "--decode"},
+  };
+  for (const auto& [flags, word] : cases) {
+    std::vector<std::string> arguments = {"bench", "-m", golden_model("llama_gqa_tied")};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Finished finished = run(arguments);
+    EXPECT_EQ(finished.code, 2) << word;
+    EXPECT_NE(finished.err.find(word), std::string::npos) << finished.err;
+  }
+}
+
 TEST(Bench, AModelAndAShapeTogetherAreWrongUsage) {
   const Finished finished =
       run({"bench", "-m", golden_model("llama_gqa_tied"), "--shape", "distill-1.5b"});
