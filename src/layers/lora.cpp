@@ -3,23 +3,41 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <unordered_map>
 #include <utility>
 
 #include "base/assert.h"
+#include "tensor/encode.h"
 
 namespace fathom {
 
 namespace {
 
-// A matrix of values that nothing else keeps.
+constexpr float kLargestHalf = 65504.0F;
+// Adding fewer than these is quicker than waking the other threads.
+constexpr int64_t kSerialFloats = 32 * 1024;
+constexpr float kSmallestNormalHalf = 6.103515625e-05F;
+
+// Halves are read twice as fast. A matrix whose largest value is a normal half loses at most 2^-11
+// of it to rounding, also where small values have fewer bits.
+bool fits_halves(const std::vector<float>& values) {
+  float largest = 0;
+  for (const float value : values) largest = std::max(largest, std::abs(value));
+  return largest >= kSmallestNormalHalf && largest <= kLargestHalf;
+}
+
+// A matrix of values that nothing else keeps. Kernels that compute in place are the exact ones.
 PackedMatrix pack_values(Kernels& kernels, const std::vector<float>& values, int64_t rows,
                          int64_t cols, int64_t& total) {
-  const auto owned = std::make_shared<const std::vector<float>>(values);
   Tensor tensor;
   tensor.shape = {rows, cols};
-  tensor.data = reinterpret_cast<const std::byte*>(owned->data());
-  tensor.bytes = rows * cols * static_cast<int64_t>(sizeof(float));
+  const bool halves = kernels.layout_version() != 0 && fits_halves(values);
+  tensor.dtype = halves ? DType::kF16 : DType::kF32;
+  tensor.bytes = byte_size(tensor.dtype, rows * cols);
+  const auto owned = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(tensor.bytes));
+  encode(tensor.dtype, values.data(), rows * cols, owned->data());
+  tensor.data = owned->data();
   PackedMatrix packed = kernels.pack(tensor);
   if (packed.bytes == 0) packed.data = std::shared_ptr<const std::byte>(owned, tensor.data);
   total += packed.bytes > 0 ? packed.bytes : tensor.bytes;
@@ -65,77 +83,68 @@ Result<std::shared_ptr<const LoraWeights>> LoraWeights::make(const LoraAdapter& 
   return made;
 }
 
-void add_lora(const Step& step, std::span<const LoraJob> jobs) {
-  if (jobs.empty()) return;
-  Workspace& workspace = step.workspace;
-  const Workspace::Scope scope(workspace);
-  const auto count = static_cast<int64_t>(jobs.size());
-  auto* products = workspace.array<MatmulJob>(count);
-  int64_t rows = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    const LoraJob& job = jobs[static_cast<size_t>(i)];
-    const auto job_rows = std::ssize(job.x_rows);
+namespace {
+
+// A x for each job, into memory of its own. products: one for each job, to be multiplied.
+void lower(const Step& step, std::span<const LoraJob> jobs, MatmulJob* products) {
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const LoraJob& job = jobs[i];
+    const auto rows = std::ssize(job.x_rows);
     const int64_t rank = job.matrix->a.out;
     products[i] = {.w = &job.matrix->a,
                    .x = job.x,
                    .x_stride = job.x_stride,
                    .x_rows = job.x_rows.data(),
-                   .rows = job_rows,
-                   .y = workspace.floats(job_rows * rank),
+                   .rows = rows,
+                   .y = step.workspace.floats(rows * rank),
                    .y_stride = rank};
-    rows += job_rows;
-  }
-  step.kernels.matmul(std::span(products, jobs.size()));
-
-  auto* target = workspace.array<int32_t>(rows);
-  float* scale = workspace.floats(rows);
-  std::fill_n(scale, rows, 1.0F);
-  int64_t row = 0;
-  for (int64_t begin = 0; begin < count;) {
-    // Those of one y lie together, and are added together.
-    int64_t end = begin;
-    int64_t width_rows = 0;
-    for (; end < count && jobs[static_cast<size_t>(end)].y == jobs[static_cast<size_t>(begin)].y;
-         ++end) {
-      width_rows += products[end].rows;
-    }
-    const int64_t out = jobs[static_cast<size_t>(begin)].matrix->b.out;
-    float* delta = workspace.floats(width_rows * out);
-    for (; begin < end; ++begin) {
-      const LoraJob& job = jobs[static_cast<size_t>(begin)];
-      MatmulJob& product = products[begin];
-      product = {.w = &job.matrix->b,
-                 .x = product.y,
-                 .x_stride = product.y_stride,
-                 .rows = product.rows,
-                 .y = delta,
-                 .y_stride = out};
-      std::copy_n(job.y_rows, product.rows, target + row);
-      row += product.rows;
-      delta += product.rows * out;
-    }
-  }
-  step.kernels.matmul(std::span(products, jobs.size()));
-
-  row = 0;
-  for (int64_t begin = 0; begin < count;) {
-    const LoraJob& first = jobs[static_cast<size_t>(begin)];
-    const float* delta = products[begin].y;
-    int64_t added = 0;
-    for (; begin < count && jobs[static_cast<size_t>(begin)].y == first.y; ++begin) {
-      added += products[begin].rows;
-    }
-    const auto many = static_cast<size_t>(added);
-    step.kernels.scatter_add(delta, first.matrix->b.out, std::span(target + row, many),
-                             std::span(scale + row, many), first.matrix->b.out, first.y,
-                             first.y_stride);
-    row += added;
   }
 }
 
-void add_lora(const Step& step, std::span<const LoraPlace> places) {
-  if (step.lora.empty()) return;
-  const Workspace::Scope scope(step.workspace);
+void add_row(const LoraJob& job, int64_t row, const float* delta) {
+  float* y = job.y + job.y_rows[row] * job.y_stride;
+  for (int64_t c = 0; c < job.matrix->b.out; ++c) y[c] += delta[c];
+}
+
+// y += B (A x), once the products of lower() are there.
+void raise(const Step& step, std::span<const LoraJob> jobs, MatmulJob* products) {
+  const auto count = std::ssize(jobs);
+  auto* first_row = step.workspace.array<int64_t>(count + 1);
+  first_row[0] = 0;
+  int64_t floats = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const PackedMatrix& b = jobs[static_cast<size_t>(i)].matrix->b;
+    MatmulJob& product = products[i];
+    product = {.w = &b,
+               .x = product.y,
+               .x_stride = product.y_stride,
+               .rows = product.rows,
+               .y = step.workspace.floats(product.rows * b.out),
+               .y_stride = b.out};
+    first_row[i + 1] = first_row[i] + product.rows;
+    floats += product.rows * b.out;
+  }
+  step.kernels.matmul(std::span(products, jobs.size()));
+  // No two rows of the jobs are one row of y: they may be added in any order.
+  const auto add = [&](int64_t begin, int64_t end) {
+    auto job = std::upper_bound(first_row, first_row + count, begin) - first_row - 1;
+    for (int64_t row = begin; row < end; ++row) {
+      while (row >= first_row[job + 1]) ++job;
+      const int64_t within = row - first_row[job];
+      add_row(jobs[static_cast<size_t>(job)], within,
+              products[job].y + within * products[job].y_stride);
+    }
+  };
+  if (floats <= kSerialFloats) {
+    add(0, first_row[count]);
+  } else {
+    const int64_t grain = std::max<int64_t>(1, kSerialFloats / 4 * first_row[count] / floats);
+    step.kernels.threads().parallel_for(first_row[count], grain, add);
+  }
+}
+
+// In the step's workspace.
+std::span<const LoraJob> jobs_at(const Step& step, std::span<const LoraPlace> places) {
   const auto most = static_cast<int64_t>(places.size() * step.lora.size());
   auto* jobs = step.workspace.array<LoraJob>(most);
   size_t count = 0;
@@ -152,20 +161,61 @@ void add_lora(const Step& step, std::span<const LoraPlace> places) {
                        .y_rows = group.rows.data()};
     }
   }
-  add_lora(step, std::span<const LoraJob>(jobs, count));
+  return {jobs, count};
+}
+
+}  // namespace
+
+void add_lora(const Step& step, std::span<const LoraJob> jobs) {
+  if (jobs.empty()) return;
+  const Workspace::Scope scope(step.workspace);
+  auto* products = step.workspace.array<MatmulJob>(std::ssize(jobs));
+  lower(step, jobs, products);
+  step.kernels.matmul(std::span(products, jobs.size()));
+  raise(step, jobs, products);
+}
+
+void add_lora(const Step& step, std::span<const LoraPlace> places) {
+  if (step.lora.empty()) return;
+  const Workspace::Scope scope(step.workspace);
+  add_lora(step, jobs_at(step, places));
 }
 
 void project(const Step& step, const float* x, int64_t x_stride,
              std::initializer_list<Projection> projections) {
-  project(step.kernels, x, x_stride, step.rows, projections);
-  if (step.lora.empty()) return;
+  if (step.lora.empty()) {
+    return project(step.kernels, x, x_stride, step.rows, projections);
+  }
+  const Workspace::Scope scope(step.workspace);
   std::array<LoraPlace, 4> places;
+  FATHOM_ASSERT(projections.size() <= places.size());
   size_t count = 0;
   for (const Projection& p : projections) {
     places[count++] = {
         .site = p.linear->site, .x = x, .x_stride = x_stride, .y = p.y, .y_stride = p.y_stride};
   }
-  add_lora(step, std::span<const LoraPlace>(places.data(), count));
+  const auto jobs = jobs_at(step, std::span<const LoraPlace>(places.data(), count));
+  // What adapters make of x is computed beside what the weights make of it.
+  auto* all = step.workspace.array<MatmulJob>(std::ssize(jobs) + static_cast<int64_t>(count));
+  MatmulJob* const products = all + count;
+  MatmulJob* next = all;
+  for (const Projection& p : projections) {
+    *next++ = {.w = &p.linear->w,
+               .x = x,
+               .x_stride = x_stride,
+               .rows = step.rows,
+               .y = p.y,
+               .y_stride = p.y_stride,
+               .fine_input = p.fine_input};
+  }
+  lower(step, jobs, products);
+  step.kernels.matmul(std::span(all, count + jobs.size()));
+  for (const Projection& p : projections) {
+    const auto& bias = p.linear->bias;
+    if (bias.empty()) continue;
+    step.kernels.add_bias(p.y, p.y_stride, bias.data(), step.rows, p.linear->w.out);
+  }
+  if (!jobs.empty()) raise(step, jobs, products);
 }
 
 }  // namespace fathom

@@ -7,7 +7,8 @@
 // absorbed into queries and outputs; so its site has one product for each head's keys, on the query
 // [nope] -> [latent], and then one for each head's values, on the latent.
 //
-// Adapters are immutable after make() and may be used by many steps; they must outlive them.
+// Their values are kept as F16 where that loses next to nothing, and as F32 by kernels that compute
+// exactly. Adapters are immutable after make() and may be used by many steps; they must outlive them.
 #pragma once
 
 #include <cstdint>
@@ -64,7 +65,7 @@ struct LoraJob {
   const int32_t* y_rows = nullptr;
 };
 
-// All jobs in three parallel regions or a few more: jobs with the same y should be neighbours.
+// All jobs in two parallel regions, or three. No two may have the same row of y.
 void add_lora(const Step& step, std::span<const LoraJob> jobs);
 
 // A site whose output is y = x W^T for all rows of the step.
@@ -78,7 +79,7 @@ struct LoraPlace {
 };
 void add_lora(const Step& step, std::span<const LoraPlace> places);
 
-// project() of weights.h, and what the rows' adapters add.
+// project() of weights.h, and what the rows' adapters add: one more parallel region, or two.
 void project(const Step& step, const float* x, int64_t x_stride,
              std::initializer_list<Projection> projections);
 

@@ -58,6 +58,18 @@ int64_t lay_out_record(int64_t in, unsigned used,
   return (lines | 1) * 64;
 }
 
+// PackedMatrix::layout is the type as it is kept, and this where panels are narrow: adapters' lower
+// halves, whose few rows would leave half of each panel empty.
+constexpr int kNarrow = 0x100;
+
+DType kept_type(const PackedMatrix& matrix) {
+  return static_cast<DType>(matrix.layout & ~kNarrow);
+}
+
+bool is_narrow(DType dtype, int64_t out, int lanes) {
+  return (dtype == DType::kF32 || dtype == DType::kF16) && out <= lanes;
+}
+
 bool has_nan_code(const Tensor& matrix) {
   return std::any_of(matrix.data, matrix.data + matrix.bytes,
                      [](std::byte b) { return (b & std::byte{0x7f}) == std::byte{0x7f}; });
@@ -66,7 +78,7 @@ bool has_nan_code(const Tensor& matrix) {
 }  // namespace
 
 PanelLayout PackedKernels::layout_of(const PackedMatrix& matrix) const {
-  return {static_cast<DType>(matrix.layout), matrix.in, ops_.lanes, ops_.unsigned8};
+  return {kept_type(matrix), matrix.in, ops_.lanes, ops_.unsigned8, (matrix.layout & kNarrow) != 0};
 }
 
 PackedMatrix PackedKernels::pack(const Tensor& matrix) {
@@ -90,6 +102,7 @@ PackedMatrix PackedKernels::pack(const Tensor& matrix) {
   packed.in = matrix.shape[1];
   packed.dtype = matrix.dtype;
   packed.layout = static_cast<int>(matrix.dtype);
+  if (is_narrow(matrix.dtype, packed.out, ops_.lanes)) packed.layout |= kNarrow;
   const PanelLayout layout = layout_of(packed);
   const int64_t panels = (packed.out + layout.width - 1) / layout.width;
   packed.bytes = panels * layout.bytes;
@@ -106,10 +119,11 @@ PackedMatrix PackedKernels::pack(const Tensor& matrix) {
 
 bool PackedKernels::can_be_packed(const PackedMatrix& matrix) const {
   // FP8 with NaN is kept as F32, see pack().
-  const bool widened =
-      matrix.dtype == DType::kF8E4M3 && matrix.layout == static_cast<int>(DType::kF32);
+  const DType kept = kept_type(matrix);
+  const bool widened = matrix.dtype == DType::kF8E4M3 && kept == DType::kF32;
+  const bool narrow = (matrix.layout & kNarrow) != 0;
   if (!info(matrix.dtype).computable || matrix.out <= 0 || matrix.in <= 0 ||
-      (matrix.layout != static_cast<int>(matrix.dtype) && !widened) ||
+      (kept != matrix.dtype && !widened) || (narrow && !is_narrow(kept, matrix.out, ops_.lanes)) ||
       matrix.in % info(matrix.dtype).block_elements != 0) {
     return false;
   }
@@ -225,6 +239,7 @@ void PackedKernels::multiply(const Cut& cut, int64_t tile_index, AlignedBuffer& 
   tile.panel_count = std::min(cut.panels_each, cut.panels - panel);
   tile.scale_offset = cut.layout.scale_offset;
   tile.in = job.w->in;
+  tile.narrow = cut.layout.narrow;
   tile.outputs =
       std::min(tile.panel_count * cut.layout.width, job.w->out - panel * cut.layout.width);
   tile.rows = std::min(kTileRows, job.rows - row);
@@ -247,7 +262,7 @@ void PackedKernels::multiply(const Cut& cut, int64_t tile_index, AlignedBuffer& 
     }
     y[static_cast<size_t>(r)] = job.y + (row + r) * job.y_stride + panel * cut.layout.width;
   }
-  ops_.matmul(job.w->layout, tile);
+  ops_.matmul(static_cast<int>(kept_type(*job.w)), tile);
   if (input != nullptr && job.fine_input) add_rounded_off(job, *input, tile, scratch);
 }
 
@@ -265,7 +280,7 @@ void PackedKernels::add_rounded_off(const MatmulJob& job, const QuantizedInput& 
   MatmulTile lost = tile;
   lost.x = x.data();
   lost.y = y.data();
-  ops_.matmul(job.w->layout, lost);
+  ops_.matmul(static_cast<int>(kept_type(*job.w)), lost);
   for (int64_t r = 0; r < tile.rows; ++r) {
     const auto i = static_cast<size_t>(r);
     ops_.add(tile.y[i], y[i], tile.outputs);

@@ -51,10 +51,11 @@ CodeFormat code_format(DType dtype) {
   }
 }
 
-PanelLayout::PanelLayout(DType type, int64_t in_elements, int lanes, bool unsigned_codes)
-    : dtype(type), in(in_elements), unsigned8(unsigned_codes) {
+PanelLayout::PanelLayout(DType type, int64_t in_elements, int lanes, bool unsigned_codes,
+                         bool one_vector)
+    : dtype(type), in(in_elements), unsigned8(unsigned_codes), narrow(one_vector) {
   if (!has_codes(dtype)) {
-    width = 2 * lanes;
+    width = (narrow ? 1 : 2) * lanes;
     scale_offset = panel::round_up(in * width * panel::element_bytes(dtype), 32);
     const int64_t blocks = panel::round_up(in, panel::kF8ScaleColumns) / panel::kF8ScaleColumns;
     bytes = panel::round_up(scale_offset + (dtype == DType::kF8E4M3 ? blocks * 4 : 0), 64);

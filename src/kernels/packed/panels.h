@@ -15,7 +15,8 @@
 //   minimum. Q2_K's byte holds scale | minimum << 4, as stored.
 //   I4 and I8 groups: F16 scale of each group, then, if it has one, a byte for its zero point
 //   I8_ROW: F32 scale of each row
-// Floats, width = two float vectors: [in][width] elements as stored; BF16 as dwords of rows
+// Floats, width = two float vectors, or one for F32 and F16 matrices that have no more rows
+// ("narrow"): [in][width] elements as stored; BF16 as dwords of rows
 // l (low half) and l + width / 2 (high half); FP8 codes, then one F32 scale for each 128 of K.
 // Rows beyond the matrix are zero. All sections start at multiples of 32 bytes.
 #pragma once
@@ -50,10 +51,11 @@ struct PanelLayout {
   int64_t in = 0;
   int64_t width = 0;         // rows of a panel
   bool unsigned8 = false;    // 8-bit codes are stored plus 128
+  bool narrow = false;       // floats, one vector wide
   int64_t scale_offset = 0;  // bytes from a panel's start to its scales
   int64_t bytes = 0;         // of a panel, a multiple of 64
 
-  PanelLayout(DType dtype, int64_t in, int lanes, bool unsigned8);
+  PanelLayout(DType dtype, int64_t in, int lanes, bool unsigned8, bool narrow = false);
 };
 
 // Fills one panel with rows [row, row + width) of the matrix, fewer at its end.

@@ -35,6 +35,7 @@ struct MatmulTile {
   int64_t scale_offset = 0;  // PanelLayout's
   int64_t in = 0;
   int64_t outputs = 0;  // that exist in these panels
+  bool narrow = false;  // PanelLayout's
   int64_t rows = 0;
   const void* const* x = nullptr;  // [rows]: records, or F32 rows for float formats
   int64_t section = 0;             // the variant's offset in a record

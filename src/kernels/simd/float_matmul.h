@@ -112,8 +112,64 @@ void multiply_float_rows(const MatmulTile& tile, int64_t row) {
   }
 }
 
+// kRows rows by one panel of one vector. Even and odd columns have sums of their own, for all
+// numbers of rows alike.
+template <FloatType kType, int kRows>
+void multiply_narrow(const MatmulTile& tile, int64_t row) {
+  constexpr int kStep = kElementBytes<kType> * kLanes;
+  const auto weights = [&](int64_t k) {
+    const std::byte* p = tile.panels + k * kStep;
+    if constexpr (kType == FloatType::kF32) {
+      return load(reinterpret_cast<const float*>(p));
+    } else {
+      return load_half(p);
+    }
+  };
+  const float* x[kRows];
+  F even[kRows];
+  F odd[kRows];
+  FATHOM_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    x[r] = static_cast<const float*>(tile.x[row + r]);
+    even[r] = odd[r] = zero();
+  }
+  int64_t k = 0;
+  for (; k + 2 <= tile.in; k += 2) {
+    const F a = weights(k);
+    const F b = weights(k + 1);
+    FATHOM_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      even[r] = fma(set1(x[r][k]), a, even[r]);
+      odd[r] = fma(set1(x[r][k + 1]), b, odd[r]);
+    }
+  }
+  if (k < tile.in) {
+    const F a = weights(k);
+    FATHOM_UNROLL
+    for (int r = 0; r < kRows; ++r) even[r] = fma(set1(x[r][k]), a, even[r]);
+  }
+  FATHOM_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    store_outputs(tile.y[row + r], add(even[r], odd[r]), tile.outputs);
+  }
+}
+
+template <FloatType kType>
+void matmul_narrow(const MatmulTile& tile) {
+  int64_t row = 0;
+  for (; row + 4 <= tile.rows; row += 4) multiply_narrow<kType, 4>(tile, row);
+  if (row + 2 <= tile.rows) {
+    multiply_narrow<kType, 2>(tile, row);
+    row += 2;
+  }
+  if (row < tile.rows) multiply_narrow<kType, 1>(tile, row);
+}
+
 template <FloatType kType>
 void matmul_floats(const MatmulTile& tile) {
+  if constexpr (kType == FloatType::kF32 || kType == FloatType::kF16) {
+    if (tile.narrow) return matmul_narrow<kType>(tile);
+  }
   // FP8 keeps two sums for each output.
   constexpr int kRows = kType == FloatType::kF8 ? kFloatRows / 2 : kFloatRows;
   int64_t row = 0;
