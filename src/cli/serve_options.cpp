@@ -149,6 +149,11 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
       ->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command
+      .add_option("--lora-folder", flags.adapter_folder,
+                  "let clients load adapters from this folder while it serves, and unload them "
+                  "(/v1/load_lora_adapter)")
+      ->type_name("DIR");
   add_template_option(command, flags.model);
   add_calibration_option(command, flags.model);
   command
@@ -349,6 +354,13 @@ Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
   }
   if (!flags.tool_format.empty()) {
     FATHOM_TRY(options.tool_format, tool_format_named(flags.tool_format));
+  }
+  if (!flags.adapter_folder.empty()) {
+    std::error_code error;
+    if (!std::filesystem::is_directory(flags.adapter_folder, error)) {
+      return usage_error("--lora-folder {} is no directory.", in_quotes(flags.adapter_folder));
+    }
+    options.adapter_folder = std::filesystem::absolute(flags.adapter_folder);
   }
   options.cors_origins = flags.cors_origins;
   options.web_page = !flags.no_web;

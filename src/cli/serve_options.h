@@ -41,6 +41,7 @@ struct ServeFlags {
   std::string prices;       // a file
   std::string tool_format;  // empty: as the chat template tells
   std::vector<std::string> cors_origins;
+  std::string adapter_folder;  // empty: no adapters while it serves
   std::string log = "text";
   bool no_web = false;
   std::string kv_memory = "1G";

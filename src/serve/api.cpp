@@ -96,6 +96,8 @@ ApiStatus Api::route(ApiCall& call) {
       {"/v1/responses", &Api::responses},
       {"/v1/embeddings", &Api::embeddings},
       {"/v1/plan", &Api::plan},
+      {"/v1/load_lora_adapter", &Api::load_adapter},
+      {"/v1/unload_lora_adapter", &Api::unload_adapter},
   };
   const std::string& path = call.request.path;
   const bool is_get = call.request.method == "GET" || call.request.method == "HEAD";
@@ -155,12 +157,12 @@ ApiStatus Api::models(const ApiCall& call, const std::string& name) {
     return entry;
   };
   if (!name.empty()) {
-    FATHOM_TRY(const ServedModel* model, find_model(name));
+    FATHOM_TRY(const auto model, find_model(name));
     respond(call, HttpResponse{.body = dump(describe(*model))});
     return {};
   }
   OrderedJson list = OrderedJson::array();
-  for (const ServedModel& model : *parts_.models) list.push_back(describe(model));
+  for (const auto& model : parts_.models->all()) list.push_back(describe(*model));
   if (parts_.routing) {
     list.push_back({{"id", kRoutedModel},
                     {"object", "model"},
@@ -219,7 +221,7 @@ ApiStatus Api::usage(const ApiCall& call) {
 
 ApiStatus Api::tokenize(const ApiCall& call) {
   FATHOM_TRY(const TokenizeRequest wanted, parse_tokenize_request(call.request.body));
-  FATHOM_TRY(const ServedModel* model, find_model(wanted.model));
+  FATHOM_TRY(const auto model, find_model(wanted.model));
   FATHOM_TRY(const Tokenizer* words, model->tokenizer());
   const auto tokens =
       words->encode(wanted.text, wanted.parse_special ? SpecialText::kParse : SpecialText::kPlain,
@@ -231,7 +233,7 @@ ApiStatus Api::tokenize(const ApiCall& call) {
 
 ApiStatus Api::detokenize(const ApiCall& call) {
   FATHOM_TRY(const DetokenizeRequest wanted, parse_detokenize_request(call.request.body));
-  FATHOM_TRY(const ServedModel* model, find_model(wanted.model));
+  FATHOM_TRY(const auto model, find_model(wanted.model));
   FATHOM_TRY(const Tokenizer* words, model->tokenizer());
   if (const Status known = model->engine->check_tokens(wanted.tokens); !known) {
     return bad_request("tokens", "{}", known.error().message);
@@ -246,23 +248,24 @@ ApiStatus Api::plan(ApiCall& call) {
   return {};
 }
 
-ApiResult<const ServedModel*> Api::find_model(const std::string& name) const {
-  if (name.empty()) return &parts_.models->front();
+ApiResult<ModelList::Entry> Api::find_model(const std::string& name) const {
+  if (name.empty()) return parts_.models->first();
   if (parts_.routing && name == kRoutedModel) {
     return bad_request("model", "The model {} is for answers alone. Name one of those behind it.",
                        in_quotes(name));
   }
+  if (auto model = parts_.models->find(name)) return model;
   std::string names;
-  for (const ServedModel& model : *parts_.models) {
-    if (model.name == name) return &model;
-    names += (names.empty() ? "" : ", ") + in_quotes(model.name);
+  const auto models = parts_.models->all();
+  for (const auto& model : models) {
+    names += (names.empty() ? "" : ", ") + in_quotes(model->name);
   }
-  return std::unexpected(ApiError{
-      .status = 404,
-      .message = fmt::format("The model {} is not served here. There {}: {}.", in_quotes(name),
-                             parts_.models->size() == 1 ? "is" : "are", names),
-      .param = "model",
-      .code = "model_not_found"});
+  return std::unexpected(
+      ApiError{.status = 404,
+               .message = fmt::format("The model {} is not served here. There {}: {}.",
+                                      in_quotes(name), models.size() == 1 ? "is" : "are", names),
+               .param = "model",
+               .code = "model_not_found"});
 }
 
 AnswerLabel Api::label(const ApiCall& call, const ServedModel& model, const char* prefix) {

@@ -17,9 +17,9 @@
 #include "serve/key_gate.h"
 #include "serve/ledger.h"
 #include "serve/metrics.h"
+#include "serve/model_list.h"
 #include "serve/prices.h"
 #include "serve/routing.h"
-#include "serve/served_model.h"
 
 namespace fathom::serve {
 
@@ -36,8 +36,8 @@ struct ApiCall {
 class Api {
  public:
   struct Parts {
-    const std::vector<ServedModel>* models = nullptr;  // the first answers who names none
-    std::optional<Routing> routing;                    // of requests to kRoutedModel
+    ModelList* models = nullptr;     // the first answers who names none
+    std::optional<Routing> routing;  // of requests to kRoutedModel
     Metrics* metrics = nullptr;
     EventLog* log = nullptr;
     Ledger* ledger = nullptr;  // may be null
@@ -45,6 +45,7 @@ class Api {
     std::filesystem::path database;
     std::filesystem::path evaluations;  // for the planner; may be empty
     bool needs_keys = false;
+    std::filesystem::path adapter_folder;  // of those that may be loaded; empty: none
   };
   explicit Api(Parts parts);
 
@@ -64,13 +65,22 @@ class Api {
   ApiStatus responses(ApiCall& call);
   ApiStatus embeddings(ApiCall& call);
   ApiStatus plan(ApiCall& call);
+  ApiStatus load_adapter(ApiCall& call);
+  ApiStatus unload_adapter(ApiCall& call);
 
-  ApiResult<const ServedModel*> find_model(const std::string& name) const;
+  struct AdapterName {
+    ModelList::Entry model;  // the adapter's
+    std::string adapter;
+  };
+  ApiResult<AdapterName> adapter_name(const std::string& text) const;
+  ApiStatus may_change_adapters(const ApiCall& call) const;
+
+  ApiResult<ModelList::Entry> find_model(const std::string& name) const;
   static AnswerLabel label(const ApiCall& call, const ServedModel& model, const char* prefix);
 
   // A request as one model would answer it.
   struct Job {
-    const ServedModel* model = nullptr;
+    const ServedModel* model = nullptr;  // that whoever makes the job keeps
     std::vector<Request> requests;
     std::unique_ptr<AnswerWriter> writer;
     bool stream = false;

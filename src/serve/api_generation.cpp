@@ -85,7 +85,7 @@ void Api::start(const ApiCall& call, Job job, const RouteTaken& route, double wa
 
 ApiStatus Api::answer(ApiCall& call, const GenerationRequest& wanted, const MakeJob& make) {
   if (parts_.routing && wanted.model == kRoutedModel) return answer_routed(call, wanted, make);
-  FATHOM_TRY(const ServedModel* model, find_model(wanted.model));
+  FATHOM_TRY(const auto model, find_model(wanted.model));
   FATHOM_TRY(Job job, make(*model));
   start(call, std::move(job), {});
   return {};
@@ -228,8 +228,8 @@ ApiStatus Api::responses(ApiCall& call) {
 
 ApiStatus Api::embeddings(ApiCall& call) {
   FATHOM_TRY(const EmbeddingRequest wanted, parse_embedding_request(call.request.body));
-  FATHOM_TRY(const ServedModel* model, find_model(wanted.model));
-  Job job{.model = model,
+  FATHOM_TRY(const auto model, find_model(wanted.model));
+  Job job{.model = model.get(),
           .requests = {},
           .writer = embedding_writer(label(call, *model, "emb-"), wanted.base64)};
   for (const PromptText& text : wanted.inputs) {

@@ -5,14 +5,15 @@
 
 namespace fathom::serve {
 
-Result<Routing> Routing::make(const route::Policy& policy, const std::vector<ServedModel>& models) {
-  Routing routing{.policy = policy};
-  for (const ServedModel& model : models) {
-    if (model.name == kRoutedModel) {
+Result<Routing> Routing::make(const route::Policy& policy,
+                              const std::vector<std::shared_ptr<const ServedModel>>& models) {
+  Routing routing{.policy = policy, .lite = {}, .v1 = {}};
+  for (const auto& model : models) {
+    if (model->name == kRoutedModel) {
       return usage_error("With a route, no model can have the name {}.", in_quotes(kRoutedModel));
     }
-    if (model.name == policy.lite) routing.lite = &model;
-    if (model.name == policy.v1) routing.v1 = &model;
+    if (model->name == policy.lite) routing.lite = model;
+    if (model->name == policy.v1) routing.v1 = model;
   }
   const bool has_lite = routing.lite != nullptr;
   if (has_lite && routing.v1 != nullptr) return routing;

@@ -1,6 +1,7 @@
 // A policy with the served models that it chooses between. Constant; any thread.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,11 +16,12 @@ inline constexpr const char* kRoutedModel = "auto";
 
 struct Routing {
   route::Policy policy;
-  const ServedModel* lite = nullptr;
-  const ServedModel* v1 = nullptr;
+  std::shared_ptr<const ServedModel> lite;
+  std::shared_ptr<const ServedModel> v1;
 
   // Fails where the policy names a model that is not served.
-  static Result<Routing> make(const route::Policy& policy, const std::vector<ServedModel>& models);
+  static Result<Routing> make(const route::Policy& policy,
+                              const std::vector<std::shared_ptr<const ServedModel>>& models);
 };
 
 // How a request came to its model, for the response's headers and the ledger.

@@ -1,5 +1,5 @@
 // A model under the name by which clients ask for it, with the engine that answers for it, and how
-// what was asked becomes a request to that engine. Immutable while the server runs; any thread.
+// what was asked becomes a request to that engine. Immutable; any thread.
 #pragma once
 
 #include <memory>

@@ -15,8 +15,8 @@
 #include "serve/key_gate.h"
 #include "serve/ledger.h"
 #include "serve/metrics.h"
+#include "serve/model_list.h"
 #include "serve/routing.h"
-#include "serve/served_model.h"
 #include "serve/task_queue.h"
 #include "serve/web_page.h"
 
@@ -46,7 +46,7 @@ struct Server::Impl {
   EventLog log;
   std::unique_ptr<ApiKeys> keys;
   std::unique_ptr<Ledger> ledger;
-  std::vector<ServedModel> models;
+  ModelList models;
   std::unique_ptr<Metrics> metrics;
   std::unique_ptr<KeyGate> gate;
   std::unique_ptr<Api> api;
@@ -87,23 +87,23 @@ Status Server::Impl::open(const std::vector<NamedModel>& named_models) {
       engine.speculation = {};
     }
     FATHOM_TRY(model.serving, ServingEngine::start(model.engine, engine));
-    models.push_back(model);
+    models.add(model);
     for (const NamedAdapter& adapter : named.adapters) {
       ServedModel adapted = model;
       adapted.name = fmt::format("{}:{}", named.name, adapter.name);
       FATHOM_TRY(adapted.adapter, model.engine->load_adapter(adapter.path));
-      models.push_back(std::move(adapted));
+      models.add(std::move(adapted));
     }
   }
   std::optional<Routing> routing;
   if (options.route) {
-    FATHOM_TRY(routing, Routing::make(*options.route, models));
+    FATHOM_TRY(routing, Routing::make(*options.route, models.all()));
   }
   metrics = std::make_unique<Metrics>([this] {
     Metrics::Gauges gauges;
-    for (const ServedModel& model : models) {
-      if (model.adapter) continue;  // its model's engine counts for both
-      gauges.engines.push_back({.model = model.name, .stats = model.serving->stats()});
+    for (const auto& model : models.all()) {
+      if (model->adapter) continue;  // its model's engine counts for both
+      gauges.engines.push_back({.model = model->name, .stats = model->serving->stats()});
     }
     const std::lock_guard lock(http_mutex);
     if (http) gauges.connections = http->connections();
@@ -119,7 +119,8 @@ Status Server::Impl::open(const std::vector<NamedModel>& named_models) {
                                          .prices = options.prices,
                                          .database = options.database,
                                          .evaluations = options.evaluations,
-                                         .needs_keys = keys != nullptr});
+                                         .needs_keys = keys != nullptr,
+                                         .adapter_folder = options.adapter_folder});
   tasks = std::make_unique<TaskQueue>(kTaskThreads, kMostTasks);
   raise_descriptor_limit();
   auto listening = HttpServer::start(
@@ -267,7 +268,7 @@ bool Server::stop(std::chrono::milliseconds limit) {
     all_ended = impl.http->drain(limit);
   }
   // Cancels what is left, which ends its exchanges.
-  for (const ServedModel& model : impl.models) model.serving->stop();
+  for (const auto& model : impl.models.all()) model->serving->stop();
   if (impl.http) impl.http->drain(std::chrono::seconds(1));
   return all_ended;
 }

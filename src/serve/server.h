@@ -38,6 +38,8 @@ struct ServeOptions {
   bool web_page = true;  // at /
   // In which the model calls tools; none: as its chat template tells.
   std::optional<ToolFormat> tool_format = {};
+  // Where adapters lie that clients may load while the server runs; empty: they may not.
+  std::filesystem::path adapter_folder = {};
 };
 
 // A LoRA adapter: a directory as PEFT writes it, and the name after the model's and a colon.

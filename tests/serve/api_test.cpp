@@ -353,7 +353,9 @@ TEST(Server, RefusesPromptsThatCannotBeAnswered) {
 }
 
 TEST(Server, DescribesEveryPathThatItServes) {
-  const TestServer server;
+  ServerOptions options;
+  options.serve.adapter_folder = std::filesystem::temp_directory_path();
+  const TestServer server(options);
   const Json document = server.get_json("/openapi.json");
   EXPECT_EQ(document["openapi"], "3.1.0");
   for (const auto& [path, operations] : document["paths"].items()) {

@@ -39,7 +39,7 @@ TestServer::TestServer(ServerOptions options) {
   options.serve.engine.kv_memory = int64_t{64} << 20;
   if (options.serve.engine.context == 0) options.serve.engine.context = 100'000;
   if (options.serve.database.empty()) options.serve.database = database();
-  std::vector<serve::NamedModel> models = {{"tiny", load(options)}};
+  std::vector<serve::NamedModel> models = {{"tiny", load(options), options.adapters}};
   for (const std::string& name : options.others) models.push_back({name, load(options)});
   auto server = serve::Server::start(models, options.serve);
   if (!server) throw std::runtime_error(server.error().message);

@@ -19,7 +19,8 @@ struct ServerOptions {
   bool thinks = false;   // its template opens <think>, and it never ends an answer
   // Names of further models, each like the first ("tiny").
   std::vector<std::string> others = {};
-  std::string chat_template = {};  // in place of the model's
+  std::string chat_template = {};                  // in place of the model's
+  std::vector<serve::NamedAdapter> adapters = {};  // of the first model
 };
 
 class TestServer {
