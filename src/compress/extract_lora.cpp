@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -28,6 +29,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kMostRank = 4096;
+// Training moves norms by a percent or two; scales that were folded into them, by far more.
+constexpr double kMostNormChange = 0.1;
 
 struct Layer {
   std::string module = {};
@@ -41,6 +44,38 @@ bool is_adaptable(const Tensor& tensor, const ModelConfig& config) {
   const bool latent = role == TensorRole::kLatentUp && tensor.name.ends_with(".kv_b_proj.weight");
   return tensor.shape.rank() == 2 && (role == TensorRole::kMatrix || latent) &&
          !tensor.name.starts_with(layer_name(config.layers, ""));
+}
+
+std::vector<float> values_of(const Tensor& vector) {
+  std::vector<float> values(static_cast<size_t>(vector.shape.elements()));
+  dequantize(vector.dtype, vector.data, vector.shape.elements(), values.data());
+  return values;
+}
+
+// AWQ divides a norm by scales and multiplies the matrices behind it: those then differ in more
+// than rounding, and what an adapter adds to them would not undo it.
+Status check_norms(const Checkpoint& tuned, const Checkpoint& base) {
+  for (const Tensor& tensor : base.tensors()) {
+    if (!tensor.name.ends_with("norm.weight")) continue;
+    const Tensor* other = tuned.find(tensor.name);
+    if (other == nullptr || other->shape != tensor.shape) continue;
+    const std::vector<float> before = values_of(tensor);
+    const std::vector<float> after = values_of(*other);
+    double change = 0;
+    double size = 0;
+    for (size_t i = 0; i < before.size(); ++i) {
+      const double value = static_cast<double>(after[i]);
+      change += std::pow(static_cast<double>(before[i]) - value, 2);
+      size += value * value;
+    }
+    if (change <= kMostNormChange * kMostNormChange * size) continue;
+    return fail(
+        "{} differs by {:.0f}% between {} and {}: AWQ, or something like it, has moved scales from "
+        "the matrices into the norms of one of them, and an adapter cannot move them back. Take a "
+        "base that was quantised without (--method rtn or gptq).",
+        tensor.name, 100 * std::sqrt(change / size), tuned.path().string(), base.path().string());
+  }
+  return {};
 }
 
 Result<std::vector<Layer>> layers_of(const Checkpoint& tuned, const Checkpoint& base) {
@@ -138,6 +173,7 @@ Result<ExtractReport> extract_lora(const Checkpoint& tuned, const Checkpoint& ba
     return usage_error("{} is there already: name a directory that is not.", directory.string());
   }
   FATHOM_TRY(std::vector<Layer> layers, layers_of(tuned, base));
+  FATHOM_CHECK(check_norms(tuned, base));
 
   ThreadPool threads(options.threads);
   std::mutex mutex;

@@ -27,8 +27,8 @@ struct ExtractReport {
 
 // Writes a directory as PEFT does, which must not be there yet. The layers are those that an
 // adapter may change; what else differs (norms, embedding, head, routers, split up-projections of
-// latent attention) is left out. Fails where the checkpoints are not of one shape, or differ
-// nowhere.
+// latent attention) is left out. Fails where the checkpoints are not of one shape, differ
+// nowhere, or have had scales moved into their norms, as AWQ does.
 Result<ExtractReport> extract_lora(const Checkpoint& tuned, const Checkpoint& base,
                                    const std::filesystem::path& directory,
                                    const ExtractOptions& options);

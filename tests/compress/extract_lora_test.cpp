@@ -136,6 +136,35 @@ TEST_F(ExtractLora, WinsBackSomeOfWhatRoundingLost) {
             0.8 * mean_square_difference(logits_of(*small, windows), expected));
 }
 
+TEST_F(ExtractLora, TakesABaseThatIsPackedInAnyLayout) {
+  const fs::path packed = fs::path(FATHOM_TEST_DATA) / "golden" / "packed";
+  for (const char* name :
+       {"awq", "compressed_int4", "compressed_int4_zeros", "gptq", "gptq_int8"}) {
+    // Decoded it is the same model, which the difference must find.
+    const auto base = open_checkpoint(packed / name);
+    ASSERT_TRUE(quantize(*base, place(name), OutputFormat::kHuggingFace,
+                         {.method = QuantizeMethod::kNone, .plain = DType::kF32, .threads = 1}));
+    const auto made = extract_lora(*open_checkpoint(place(name)), *base, place("none"), {});
+    ASSERT_FALSE(made) << name;
+    EXPECT_NE(made.error().message.find("equal weights"), std::string::npos)
+        << made.error().message;
+  }
+}
+
+TEST_F(ExtractLora, RefusesABaseWhoseNormsHoldScales) {
+  const auto original = open_checkpoint(golden_model("llama_mha") / "f32.gguf");
+  ASSERT_TRUE(quantize(*original, place("awq.gguf"), OutputFormat::kGguf,
+                       {.method = QuantizeMethod::kAwq,
+                        .calibration = random_windows(*original, 8, 60, 5),
+                        .threads = 2}));
+  const auto made =
+      extract_lora(*original, *open_checkpoint(place("awq.gguf")), place("out"), {.threads = 2});
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().message.find("scales from the matrices into the norms"), std::string::npos)
+      << made.error().message;
+  EXPECT_FALSE(fs::exists(place("out")));
+}
+
 TEST_F(ExtractLora, RefusesWhatIsNotOneModel) {
   const auto base = open_checkpoint(golden_model("llama_mha"));
   const auto other = open_checkpoint(golden_model("llama_gqa_tied"));
