@@ -10,6 +10,7 @@
 #include "cli/eval_task.h"
 #include "cli/input_file.h"
 #include "cli/model_options.h"
+#include "cli/remote_perplexity.h"
 #include "cli/terminal.h"
 #include "cli/work_progress.h"
 #include "evaluate/divergence.h"
@@ -22,6 +23,7 @@ using Json = nlohmann::ordered_json;
 
 struct EvalOptions {
   ModelOptions model;
+  RemoteOptions remote;  // of perplexity; without an address: a model here
   std::string reference;
   std::string reference_kernels = "auto";
   std::string text;
@@ -31,10 +33,9 @@ struct EvalOptions {
   bool json = false;
 };
 
-// What is kept of a text's measure; the text by its length and name.
-EvaluationKey key_of(const Model& model, const EvalOptions& options, std::string_view task,
-                     size_t tokens) {
-  EvaluationKey key = cli::key_of(model);
+// What is kept of a text's measure; the text by its length and name. key: the model's.
+EvaluationKey with_settings(EvaluationKey key, const EvalOptions& options, std::string_view task,
+                            size_t tokens) {
   key.task = task;
   key.settings = Json({{"text", options.text},
                        {"text_tokens", tokens},
@@ -53,14 +54,21 @@ Json number(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
 
+Result<std::string> read_text(const EvalOptions& options) {
+  FATHOM_TRY(std::string text, read_input_file(options.text));
+  if (text.empty()) return fail("{} is empty: there is nothing to score.", options.text);
+  return text;
+}
+
+void cut(std::vector<int32_t>& tokens, int64_t most) {
+  if (most > 0 && std::ssize(tokens) > most) tokens.resize(static_cast<size_t>(most));
+}
+
 // The ids of the text, at most max_tokens of them. Special tokens spelled out in it are plain text.
 Result<std::vector<int32_t>> read_tokens(const Model& model, const EvalOptions& options) {
-  FATHOM_TRY(const std::string text, read_input_file(options.text));
-  if (text.empty()) return fail("{} is empty: there is nothing to score.", options.text);
+  FATHOM_TRY(const std::string text, read_text(options));
   FATHOM_TRY(auto tokens, model.tokenize(text));
-  if (options.max_tokens > 0 && static_cast<int64_t>(tokens.size()) > options.max_tokens) {
-    tokens.resize(static_cast<size_t>(options.max_tokens));
-  }
+  cut(tokens, options.max_tokens);
   return tokens;
 }
 
@@ -70,6 +78,13 @@ Status validate(const EvalOptions& options) {
   if (options.max_tokens < 0) {
     return usage_error("--max-tokens is {}; it must be at least 2, or 0 for the whole text.",
                        options.max_tokens);
+  }
+  if (options.remote.url.empty() && !options.remote.api_key.empty()) {
+    return usage_error("--api-key is for a server that --url names.");
+  }
+  if (!options.remote.url.empty() && !options.model.adapter.empty()) {
+    return usage_error(
+        "--lora is for a model here; a server has adapters under names of their own.");
   }
   return {};
 }
@@ -91,16 +106,55 @@ auto with_progress(size_t tokens, Measure measure) {
   });
 }
 
-Result<int> perplexity(const EvalOptions& options) {
-  FATHOM_CHECK(validate(options));
+// A text's perplexity, and of whom.
+struct Found {
+  Perplexity perplexity;
+  std::vector<int32_t> tokens;
+  std::string model;
+  std::string computed_by;  // kernels, or a server's address
+  EvaluationKey key;
+};
+
+Result<Found> find_perplexity(const EvalOptions& options) {
   FATHOM_TRY(const Model model, load_model(options.model));
   FATHOM_CHECK(check_context(model, options.windowing));
-  FATHOM_TRY(const auto tokens, read_tokens(model, options));
+  FATHOM_TRY(auto tokens, read_tokens(model, options));
   FATHOM_TRY(const Perplexity result, with_progress(tokens.size(), [&](const OnRead& on_read) {
                return measure_perplexity(model, tokens, options.windowing, on_read);
              }));
+  return Found{.perplexity = result,
+               .tokens = std::move(tokens),
+               .model = model.info().name,
+               .computed_by = model.info().kernels,
+               .key = key_of(model)};
+}
+
+Result<Found> find_remote_perplexity(const EvalOptions& options) {
+  FATHOM_TRY(const std::string text, read_text(options));
+  RemoteOptions remote = options.remote;
+  remote.model = options.model.model;
+  FATHOM_TRY(const auto server, RemoteServer::connect(remote));
+  FATHOM_TRY(auto tokens, server->tokenize(text));
+  cut(tokens, options.max_tokens);
+  FATHOM_TRY(const Perplexity result, with_progress(tokens.size(), [&](const OnRead& on_read) {
+               return measure_perplexity(*server, tokens, options.windowing, on_read);
+             }));
+  return Found{.perplexity = result,
+               .tokens = std::move(tokens),
+               .model = server->model(),
+               .computed_by = server->url(),
+               .key = {.model = server->model(), .identity = server->url()}};
+}
+
+Result<int> perplexity(const EvalOptions& options) {
+  FATHOM_CHECK(validate(options));
+  const bool remote = !options.remote.url.empty();
+  FATHOM_TRY(const Found found,
+             remote ? find_remote_perplexity(options) : find_perplexity(options));
+  const Perplexity& result = found.perplexity;
+  const size_t tokens = found.tokens.size();
   FATHOM_CHECK(keep_result(
-      options.results, key_of(model, options, "perplexity", tokens.size()), result.tokens,
+      options.results, with_settings(found.key, options, "perplexity", tokens), result.tokens,
       {{.name = "perplexity", .value = result.perplexity}, {.name = "nll", .value = result.nll}}));
   if (options.json) {
     const Json json = {{"perplexity", number(result.perplexity)},
@@ -108,18 +162,18 @@ Result<int> perplexity(const EvalOptions& options) {
                        {"nll_standard_error", number(result.standard_error)},
                        {"tokens", result.tokens},
                        {"windows", result.windows},
-                       {"text_tokens", tokens.size()},
+                       {"text_tokens", tokens},
                        {"context", options.windowing.context},
-                       {"model", model.info().name},
-                       {"kernels", model.info().kernels}};
+                       {"model", found.model},
+                       {remote ? "url" : "kernels", found.computed_by}};
     print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
   } else {
     print(
         fmt::format("perplexity  {:.4f}\nnll         {:.5f} ± {:.5f} nats a token\ntokens      {} "
                     "scored of {}, "
                     "in {} windows of {}\n",
-                    result.perplexity, result.nll, result.standard_error, result.tokens,
-                    tokens.size(), result.windows, options.windowing.context));
+                    result.perplexity, result.nll, result.standard_error, result.tokens, tokens,
+                    result.windows, options.windowing.context));
   }
   return 0;
 }
@@ -151,11 +205,11 @@ Result<int> divergence(const EvalOptions& options) {
   FATHOM_TRY(const Divergence result, with_progress(tokens.size(), [&](const OnRead& on_read) {
                return measure_divergence(model, reference, tokens, options.windowing, on_read);
              }));
-  FATHOM_CHECK(keep_result(options.results, key_of(model, options, "kl", tokens.size()),
-                           result.tokens,
-                           {{.name = "kl_mean", .value = result.mean},
-                            {.name = "top1_agreement", .value = result.top1_agreement},
-                            {.name = "perplexity", .value = std::exp(result.nll)}}));
+  FATHOM_CHECK(keep_result(
+      options.results, with_settings(key_of(model), options, "kl", tokens.size()), result.tokens,
+      {{.name = "kl_mean", .value = result.mean},
+       {.name = "top1_agreement", .value = result.top1_agreement},
+       {.name = "perplexity", .value = std::exp(result.nll)}}));
   if (options.json) {
     const Json json = {{"kl_mean", number(result.mean)},
                        {"kl_standard_error", number(result.standard_error)},
@@ -220,10 +274,12 @@ void add_eval(CLI::App& app, Chosen& chosen) {
   auto* ppl = command->add_subcommand("ppl", "perplexity on a text");
   auto ppl_options = std::make_shared<EvalOptions>();
   add_text_options(*ppl, *ppl_options);
+  add_remote_options(*ppl, ppl_options->remote);
   ppl->footer(
       "Examples:\n"
       "  fathom eval ppl --text book.txt\n"
-      "  fathom eval ppl -m model.gguf --text book.txt --context 1024 --stride 512 --json");
+      "  fathom eval ppl -m model.gguf --text book.txt --context 1024 --stride 512 --json\n"
+      "  fathom eval ppl --url http://127.0.0.1:8080 -m name --text book.txt");
   ppl->callback([&chosen, ppl_options] {
     chosen.action = [ppl_options] { return perplexity(*ppl_options); };
   });

@@ -68,6 +68,38 @@ TEST_F(EvalTaskTest, ComparesTwoRunsQuestionByQuestion) {
   EXPECT_EQ(json["tasks"][0]["p_value"], 1);
 }
 
+TEST_F(EvalTaskTest, DrawsAComparisonThatStandsAlone) {
+  // Eight questions; B has two right that A has wrong, and one the other way round.
+  const auto answers = [&](const char* name, const char* model, std::vector<int> right) {
+    Json list = Json::array();
+    for (const int one : right) list.push_back({{"chosen", one}, {"right", 1}});
+    const Json tasks = Json::array({{{"task", "<sums> & more"}, {"answers", list}}});
+    return file(name, Json{{"model", model}, {"tasks", tasks}}.dump());
+  };
+  const std::string a = answers("a.json", "first <b>", {1, 1, 0, 0, 1, 0, 0, 1});
+  const std::string b = answers("b.json", "second", {1, 1, 1, 1, 0, 0, 0, 1});
+  for (const char* name : {"page.html", "picture.svg"}) {
+    const Finished result = run({"eval", "compare", a, b, "--html", path(name), "--json"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    const Json row = Json::parse(result.out)["tasks"][0];
+    EXPECT_EQ(row["only_a"], 1);
+    EXPECT_EQ(row["only_b"], 2);
+    EXPECT_DOUBLE_EQ(row["difference"].get<double>(), 0.125);
+    const std::string page = read_file(path(name));
+    for (const char* part : {"&lt;sums&gt; &amp; more", "first &lt;b&gt;", "second", "+12.5"}) {
+      EXPECT_NE(page.find(part), std::string::npos) << part << "\n" << page;
+    }
+    EXPECT_EQ(page.find("first <b>"), std::string::npos) << "names are not markup";
+    EXPECT_EQ(page.find("http://127"), std::string::npos);
+    EXPECT_EQ(page.find("<script"), std::string::npos);
+    EXPECT_EQ(page.starts_with("<svg"), std::string(name).ends_with(".svg")) << page.substr(0, 80);
+  }
+  const Finished nowhere =
+      run({"eval", "compare", a, b, "--html", path("no/such/folder/page.html")});
+  EXPECT_EQ(nowhere.code, 1);
+  EXPECT_NE(nowhere.err.find("page.html"), std::string::npos) << nowhere.err;
+}
+
 TEST_F(EvalTaskTest, SaysWhatIsWrong) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"eval", "task", "boolq"}, "--data"},
