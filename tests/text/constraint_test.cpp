@@ -220,6 +220,26 @@ TEST(Constraint, RefusesAtOnceToIntersectManyExpressions) {
   EXPECT_TRUE(why_not(Kind::kJsonSchema, schema).contains("intersections"));
 }
 
+// What stands beside a schema is counted wherever it stands, and what stands in it too.
+TEST(Constraint, CountsWhatStandsBesideAndWithinTheSchemasOfAGrammar) {
+  std::string all = "start: A\nA: /.*/";
+  std::string patterns;
+  for (int i = 0; i < 60; ++i) {
+    all += fmt::format(" & /(.*x{}.*|[a-z]+{})/", i, i);
+    patterns += fmt::format(R"x({}{{"pattern": "(x{}|[a-z]+{}$)"}})x", i == 0 ? "" : ",", i, i);
+  }
+  EXPECT_TRUE(why_not(Kind::kGrammar, all + " // %json").contains("intersections"));
+  EXPECT_TRUE(why_not(Kind::kGrammar, all + " \"%json\"").contains("intersections"));
+  const std::string schema = R"(%json {"type": "string", "allOf": [)" + patterns + "]}";
+  EXPECT_TRUE(why_not(Kind::kGrammar, "start: a\na: " + schema).contains("intersections"));
+  const std::string long_pattern = std::string(5000, 'a');
+  EXPECT_TRUE(
+      why_not(Kind::kJsonSchema, R"({"type": "string", "pattern": ")" + long_pattern + "\"}")
+          .contains("longer"));
+  EXPECT_TRUE(why_not(Kind::kGrammar, "start: a\na: %json {\"pattern\": \"" + long_pattern + "\"}")
+                  .contains("longer"));
+}
+
 TEST(Constraint, TakesOperatorsForTextAndRepetitionsForWhatTheyAre) {
   std::string grammar = "start: A \"&&&&&&&&&&\" B // & & & & & & & & & &\nB: /~~~~~~~~~~&/\nA: ";
   for (int i = 0; i < 12; ++i) grammar += "\"a\"~1..2 ";

@@ -11,17 +11,11 @@ use llguidance::{Matcher, ParserFactory};
 use serde_json::Value;
 use toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
 
+use crate::grammar_size;
 use crate::tokenizer::TextTokenizer;
 
 /// Longer sources are no grammar that somebody wrote.
 const MAX_SOURCE_BYTES: usize = 1 << 20;
-/// Compiling takes time in proportion to the square of a grammar's rules, one a line,
-const MAX_GRAMMAR_LINES: usize = 4_000;
-/// and of an expression's length.
-const MAX_EXPRESSION_BYTES: usize = 4_000;
-/// An expression that must match with others, or must not, makes the product of their states. None
-/// of the crate's limits counts what that takes.
-const MAX_INTERSECTIONS: usize = 8;
 /// What still takes longer is given up; its thread goes on to the end when nobody else wants the
 /// processor, but not many of them.
 const MAX_COMPILE_TIME: Duration = Duration::from_secs(10);
@@ -106,7 +100,6 @@ impl Vocabulary {
         if source.len() > MAX_SOURCE_BYTES {
             return Err(format!("it has {} bytes, more than {MAX_SOURCE_BYTES}", source.len()));
         }
-        check_size(&kind, source)?;
         if self.compilers.load(Ordering::Relaxed) >= MAX_COMPILERS {
             return Err("others that are hard to compile keep the machine busy".to_string());
         }
@@ -152,97 +145,23 @@ fn compile_here(factory: &ParserFactory, kind: Kind, source: &str) -> Result<Mat
         Kind::JsonSchema => {
             let schema = serde_json::from_str(source)
                 .map_err(|error| format!("it is not valid JSON: {error}"))?;
-            intersections(schema_intersections(&schema, false))?;
+            grammar_size::check_schema(&schema)?;
             TopLevelGrammar::from_json_schema(spaced(schema))
         }
-        Kind::Regex => TopLevelGrammar::from_regex(source),
-        Kind::Grammar => TopLevelGrammar::from_lark(source.to_string()),
+        Kind::Regex => {
+            grammar_size::check_expression(source)?;
+            TopLevelGrammar::from_regex(source)
+        }
+        Kind::Grammar => {
+            grammar_size::check_grammar(source)?;
+            TopLevelGrammar::from_lark(source.to_string())
+        }
     };
     let parser = factory.create_parser(grammar).map_err(|error| format!("{error:#}"))?;
     let matcher = Matcher::new(Ok(parser));
     match matcher.get_error() {
         Some(error) => Err(plain(error)),
         None => Ok(matcher),
-    }
-}
-
-/// Refuses what the crate's own limits let pass and would take it long to compile.
-fn check_size(kind: &Kind, source: &str) -> Result<(), String> {
-    let expression = |text: &str| {
-        if text.len() <= MAX_EXPRESSION_BYTES {
-            return Ok(());
-        }
-        let size = text.len();
-        Err(format!("an expression of {size} bytes is longer than {MAX_EXPRESSION_BYTES}"))
-    };
-    match kind {
-        Kind::Regex => expression(source),
-        Kind::Grammar => {
-            let lines = source.lines().count();
-            if lines > MAX_GRAMMAR_LINES {
-                return Err(format!("it has {lines} lines, more than {MAX_GRAMMAR_LINES}"));
-            }
-            let own = || source.lines().filter(|line| !line.contains("%json"));
-            intersections(own().map(operators).sum())?;
-            own().try_for_each(expression)
-        }
-        Kind::JsonObject | Kind::JsonSchema => Ok(()),
-    }
-}
-
-fn intersections(count: usize) -> Result<(), String> {
-    if count <= MAX_INTERSECTIONS {
-        return Ok(());
-    }
-    Err(format!("it has {count} intersections and complements, more than {MAX_INTERSECTIONS}"))
-}
-
-/// How often `&` and `~` stand in a line of a grammar outside of its strings, expressions and
-/// comment. Before a number `~` says how often something is repeated.
-fn operators(line: &str) -> usize {
-    let mut count = 0;
-    let mut quote = None;
-    let mut characters = line.chars().peekable();
-    while let Some(character) = characters.next() {
-        match (quote, character) {
-            (Some(_), '\\') => {
-                characters.next();
-            }
-            (Some(open), _) => {
-                if character == open {
-                    quote = None;
-                }
-            }
-            (None, '/') if characters.peek() == Some(&'/') => break,
-            (None, '"' | '/') => quote = Some(character),
-            (None, '&') => count += 1,
-            (None, '~') => {
-                while characters.next_if_eq(&' ').is_some() {}
-                count += usize::from(!characters.peek().is_some_and(char::is_ascii_digit));
-            }
-            _ => (),
-        }
-    }
-    count
-}
-
-/// In a schema, the expressions that parts of an `allOf` put upon the same text, and complements.
-fn schema_intersections(schema: &Value, in_all: bool) -> usize {
-    match schema {
-        Value::Array(list) => list.iter().map(|part| schema_intersections(part, in_all)).sum(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, part)| {
-                let own = usize::from((in_all && name == "pattern") || name == "not");
-                let same_text = match name.as_str() {
-                    "allOf" => true,
-                    "anyOf" | "oneOf" => in_all,
-                    _ => false,
-                };
-                own + schema_intersections(part, same_text)
-            })
-            .sum(),
-        _ => 0,
     }
 }
 

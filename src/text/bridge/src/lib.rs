@@ -6,6 +6,7 @@ mod chat_template;
 mod constraint;
 mod ffi;
 mod gguf;
+mod grammar_size;
 mod pre_tokenizers;
 mod python;
 mod spelling;
