@@ -133,6 +133,42 @@ std::string hf_name(std::string_view gguf_name) {
   return fmt::format("{}{}{}", prefix, *name, parts->rest.substr(dot));
 }
 
+std::optional<GgufName> gguf_name(std::string_view hf_name) {
+  const auto by_hf = [](const auto& names, std::string_view name) -> std::optional<std::string> {
+    const auto found = std::ranges::find(names, name, &NamePair::hf);
+    if (found == names.end()) return std::nullopt;
+    return std::string(found->gguf);
+  };
+  if (const auto global = by_hf(kGlobalNames, hf_name)) return GgufName{*global};
+  constexpr std::string_view kPrefix = "model.layers.";
+  if (!hf_name.starts_with(kPrefix)) return std::nullopt;
+  const std::string_view after = hf_name.substr(kPrefix.size());
+  const size_t dot = after.find('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const std::string prefix = fmt::format("blk.{}.", after.substr(0, dot));
+  std::string rest(after.substr(dot + 1));
+  if (rest == "mlp.gate.e_score_correction_bias") return GgufName{prefix + "exp_probs_b.bias"};
+  const size_t end = rest.rfind('.');
+  if (end == std::string::npos) return std::nullopt;
+  const std::string suffix = rest.substr(end);
+  if (suffix != ".weight" && suffix != ".bias") return std::nullopt;
+  std::string stem = rest.substr(0, end);
+  std::optional<int64_t> expert;
+  constexpr std::string_view kExperts = "mlp.experts.";
+  if (stem.starts_with(kExperts)) {
+    int64_t number = 0;
+    const char* begin = stem.data() + kExperts.size();
+    const auto [rest_of, error] = std::from_chars(begin, stem.data() + stem.size(), number);
+    if (error != std::errc{}) return std::nullopt;
+    stem = fmt::format("{}*{}", kExperts, rest_of);
+    expert = number;
+  }
+  auto name = by_hf(kLayerNames, stem);
+  if (!name) name = by_hf(kSharedHeadNames, stem);
+  if (!name) return std::nullopt;
+  return GgufName{fmt::format("{}{}{}", prefix, *name, suffix), expert};
+}
+
 Result<std::vector<Tensor>> to_hf_tensors(std::vector<Tensor> tensors, const ModelConfig& config,
                                           const std::string& file) {
   std::vector<Tensor> result;

@@ -83,7 +83,7 @@ std::optional<uint32_t> gguf_type_number(DType dtype) {
   }
 }
 
-Result<GgufOutput> GgufOutput::create(const std::filesystem::path& path, const GgufMetadata& source,
+Result<GgufOutput> GgufOutput::create(const OutputPlace& place, const GgufMetadata& source,
                                       const std::vector<std::pair<std::string, uint32_t>>& replaced,
                                       const std::vector<Announced>& tensors) {
   const auto is_replaced = [&](const std::string& key) {
@@ -115,8 +115,8 @@ Result<GgufOutput> GgufOutput::create(const std::filesystem::path& path, const G
   for (const Announced& tensor : tensors) {
     const auto number = gguf_type_number(tensor.dtype);
     if (!number) {
-      return fail("{}: GGUF has no type {} for the tensor {}", path.string(), name(tensor.dtype),
-                  tensor.name);
+      return fail("{}: GGUF has no type {} for the tensor {}", place.path.string(),
+                  name(tensor.dtype), tensor.name);
     }
     header.add_string(tensor.name);
     header.add(static_cast<uint32_t>(tensor.shape.rank()));
@@ -132,7 +132,7 @@ Result<GgufOutput> GgufOutput::create(const std::filesystem::path& path, const G
   for (int64_t& offset : offsets) offset += start;
   // Readers other than ours want the last tensor padded too.
   const int64_t bytes = aligned(start + end, alignment);
-  FATHOM_TRY(OutputFile file, OutputFile::create(path, bytes));
+  FATHOM_TRY(OutputFile file, OutputFile::create(place, bytes));
   FATHOM_CHECK(file.write(0, header.data()));
   if (bytes > start) FATHOM_CHECK(file.write(bytes - 1, std::array{std::byte{0}}));
   return GgufOutput(std::move(file), std::move(offsets), bytes);

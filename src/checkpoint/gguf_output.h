@@ -35,12 +35,14 @@ class GgufOutput {
 
   // Metadata: all of `source` but the keys that say how it was split or quantised, then
   // `replaced`, which are U32. The file's alignment is the source's.
-  static Result<GgufOutput> create(const std::filesystem::path& path, const GgufMetadata& source,
+  static Result<GgufOutput> create(const OutputPlace& place, const GgufMetadata& source,
                                    const std::vector<std::pair<std::string, uint32_t>>& replaced,
                                    const std::vector<Announced>& tensors);
 
   // Part of the data of the index-th tensor, from its byte `offset` on.
   Status write(size_t index, int64_t offset, std::span<const std::byte> bytes);
+  Status sync() { return file_.sync(); }
+  void keep() { file_.keep(); }
   Status commit() { return file_.commit(); }
   int64_t bytes() const { return bytes_; }  // of the whole file
 

@@ -43,9 +43,8 @@ class Unpacker {
       : q_(quantization), source_(source), name_(name), parts_(parts) {}
 
   Result<Codes> read() {
-    c_.bits = q_.bits;
-    mask_ = (1U << q_.bits) - 1;
-    per_word_ = 32 / q_.bits;
+    set_bits(q_.bits);
+    group_ = q_.group;
     switch (q_.storage) {
       case HfStorage::kPackQuantized:
         FATHOM_CHECK(read_compressed());
@@ -60,6 +59,36 @@ class Unpacker {
   }
 
  private:
+  void set_bits(int bits) {
+    c_.bits = bits;
+    mask_ = (1U << static_cast<unsigned>(bits)) - 1;
+    per_word_ = bits == 0 ? 0 : 32 / bits;
+  }
+
+  // Where matrices differ: 32-bit words and scales of a row say how many bits and groups.
+  Status read_sizes(const Tensor& packed, int64_t width) {
+    const auto scales = parts_.find("weight_scale");
+    if (scales == parts_.end() || scales->second->shape.rank() != 2) {
+      return fail("{}: {} has no weight_scale", source_, name_);
+    }
+    const int64_t words = packed.shape[1];
+    const int64_t groups = scales->second->shape[1];
+    if (width < 1 || words < 1 || groups < 1 || width % groups != 0) {
+      return fail("{}: {} has rows of {} weights in {} words and {} groups", source_, name_, width,
+                  words, groups);
+    }
+    for (const int bits : {4, 8}) {
+      const int64_t per_word = 32 / bits;
+      if ((width + per_word - 1) / per_word == words) set_bits(bits);
+    }
+    if (c_.bits == 0) {
+      return fail("{}: {} has {} weights in {} words, neither of 4 nor of 8 bits", source_, name_,
+                  width, words);
+    }
+    group_ = width / groups;
+    return {};
+  }
+
   Result<const Tensor*> part(std::string_view last, DType dtype, int64_t rank) const {
     const auto found = parts_.find(last);
     if (found == parts_.end()) {
@@ -82,7 +111,7 @@ class Unpacker {
 
   // Sizes the result; the number of groups follows from the group, or the other way round.
   Status set_shape(int64_t rows, int64_t width) {
-    const int64_t group = q_.group == -1 ? width : q_.group;
+    const int64_t group = group_ == -1 ? width : group_;
     if (rows < 1 || width < 1 || width % group != 0) {
       return fail("{}: {} has {} rows of {} weights, which groups of {} do not divide", source_,
                   name_, rows, width, group);
@@ -92,7 +121,7 @@ class Unpacker {
     c_.groups = width / group;
     c_.codes.resize(static_cast<size_t>(rows * width));
     c_.zeros.assign(static_cast<size_t>(rows * c_.groups),
-                    static_cast<uint16_t>(1U << (q_.bits - 1)));
+                    static_cast<uint16_t>(1U << (c_.bits - 1)));
     c_.scales.resize(static_cast<size_t>(rows * c_.groups));
     c_.group.resize(static_cast<size_t>(width));
     for (int64_t i = 0; i < width; ++i) {
@@ -135,13 +164,14 @@ class Unpacker {
     if (shape->shape[0] != 2) return fail("{}: {} should hold two numbers", source_, shape->name);
     std::array<int64_t, 2> sizes{};
     std::memcpy(sizes.data(), shape->data, sizeof sizes);
+    if (c_.bits == 0) FATHOM_CHECK(read_sizes(*packed, sizes[1]));
     const int64_t words = (std::max<int64_t>(sizes[1], 0) + per_word_ - 1) / per_word_;
     FATHOM_CHECK(expect_shape(*packed, sizes[0], words));
     FATHOM_CHECK(set_shape(sizes[0], sizes[1]));
     for (int64_t r = 0; r < c_.rows; ++r) {
       for (int64_t i = 0; i < c_.width; ++i) {
         c_.codes[static_cast<size_t>(r * c_.width + i)] = static_cast<uint8_t>(
-            word(*packed, r * words + i / per_word_) >> (i % per_word_ * q_.bits) & mask_);
+            word(*packed, r * words + i / per_word_) >> (i % per_word_ * c_.bits) & mask_);
       }
     }
     FATHOM_CHECK(read_scales("weight_scale", false));
@@ -155,7 +185,7 @@ class Unpacker {
     for (int64_t r = 0; r < c_.rows; ++r) {
       for (int64_t g = 0; g < c_.groups; ++g) {
         c_.zeros[static_cast<size_t>(r * c_.groups + g)] = static_cast<uint16_t>(
-            word(*zeros, r / per_word_ * c_.groups + g) >> (r % per_word_ * q_.bits) & mask_);
+            word(*zeros, r / per_word_ * c_.groups + g) >> (r % per_word_ * c_.bits) & mask_);
       }
     }
     return {};
@@ -237,6 +267,7 @@ class Unpacker {
   const Parts& parts_;
   uint32_t mask_ = 0;
   int64_t per_word_ = 0;
+  int64_t group_ = 0;
   Codes c_;
 };
 

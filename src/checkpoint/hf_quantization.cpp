@@ -1,6 +1,7 @@
 #include "checkpoint/hf_quantization.h"
 
 #include <string>
+#include <vector>
 
 #include "base/quote.h"
 #include "checkpoint/json_fields.h"
@@ -10,6 +11,7 @@ namespace fathom {
 namespace {
 
 Status check_sizes(const HfQuantization& quantization, std::string_view file) {
+  if (quantization.storage == HfStorage::kPackQuantized && quantization.bits == 0) return {};
   if (quantization.bits != 4 && quantization.bits != 8) {
     return fail("{}: weights of {} bits are not supported, only of 4 and 8", file,
                 quantization.bits);
@@ -28,26 +30,16 @@ Status read_fp8(const JsonFields& fields) {
       fields.file(), block == nullptr ? "missing" : in_quotes(block->dump(-1, ' ', true)));
 }
 
-// One group of matrices that are all stored alike; activations are computed with as they are.
-Result<HfQuantization> read_compressed(const JsonFields& fields) {
+// A group of matrices that are stored alike; activations are computed with as they are.
+Result<HfQuantization> read_group(const nlohmann::json& described, std::string_view file) {
   HfQuantization result{.storage = HfStorage::kPackQuantized};
-  FATHOM_TRY(const auto format, fields.get_string("format"));
-  if (format != "pack-quantized") {
-    return fail("{}: the compressed-tensors format {} is not supported, only pack-quantized",
-                fields.file(), in_quotes(format.value_or("")));
+  const nlohmann::json* stored = nullptr;
+  if (described.is_object()) {
+    const auto found = described.find("weights");
+    if (found != described.end() && found->is_object()) stored = &*found;
   }
-  const nlohmann::json* groups = fields.find("config_groups");
-  if (groups == nullptr || !groups->is_object() || groups->size() != 1 ||
-      !groups->begin()->is_object()) {
-    return fail("{}: config_groups should hold one group of matrices that are stored alike",
-                fields.file());
-  }
-  const JsonFields group(*groups->begin(), fields.file());
-  const nlohmann::json* stored = group.find("weights");
-  if (stored == nullptr || !stored->is_object()) {
-    return fail("{}: config_groups has no weights", fields.file());
-  }
-  const JsonFields weights(*stored, fields.file());
+  if (stored == nullptr) return fail("{}: config_groups has no weights", file);
+  const JsonFields weights(*stored, file);
   FATHOM_TRY(const auto type, weights.get_string("type"));
   FATHOM_TRY(const auto strategy, weights.get_string("strategy"));
   FATHOM_TRY(const int64_t bits, weights.require_int("num_bits"));
@@ -56,14 +48,34 @@ Result<HfQuantization> read_compressed(const JsonFields& fields) {
     return fail(
         "{}: packed weights of type {} with the strategy {} are not supported, only int "
         "by group or channel",
-        fields.file(), in_quotes(type.value_or("int")), in_quotes(how));
+        file, in_quotes(type.value_or("int")), in_quotes(how));
   }
   result.bits = static_cast<int>(bits);
   result.group = -1;
   if (how == "group") {
     FATHOM_TRY(result.group, weights.require_int("group_size"));
   }
+  FATHOM_CHECK(check_sizes(result, file));
   return result;
+}
+
+Result<HfQuantization> read_compressed(const JsonFields& fields) {
+  FATHOM_TRY(const auto format, fields.get_string("format"));
+  if (format != "pack-quantized") {
+    return fail("{}: the compressed-tensors format {} is not supported, only pack-quantized",
+                fields.file(), in_quotes(format.value_or("")));
+  }
+  const nlohmann::json* groups = fields.find("config_groups");
+  if (groups == nullptr || !groups->is_object() || groups->empty()) {
+    return fail("{}: config_groups should hold groups of matrices that are stored alike",
+                fields.file());
+  }
+  std::vector<HfQuantization> read;
+  for (const auto& [name, described] : groups->items()) {
+    FATHOM_TRY(read.emplace_back(), read_group(described, fields.file()));
+  }
+  if (read.size() == 1) return read.front();
+  return HfQuantization{.storage = HfStorage::kPackQuantized};
 }
 
 Result<HfQuantization> read_packed(const JsonFields& fields, bool awq) {

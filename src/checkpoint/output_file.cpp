@@ -1,6 +1,7 @@
 #include "checkpoint/output_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -33,30 +34,44 @@ Status reserve(int descriptor, const std::filesystem::path& path, int64_t bytes)
                 known ? fmt::format(", {} are free", format_bytes(static_cast<int64_t>(room)))
                       : std::string());
   }
-  return {};
+  return ftruncate(descriptor, bytes) == 0 ? Status() : cannot_write(path, errno);
 }
 
 }  // namespace
 
-Result<OutputFile> OutputFile::create(const std::filesystem::path& path, int64_t bytes) {
-  std::filesystem::path temporary = path;
-  temporary += fmt::format(".partial-{}", getpid());
-  const int descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor < 0) return cannot_write(path, errno);
-  OutputFile file(path, std::move(temporary), descriptor);
-  FATHOM_CHECK(reserve(descriptor, path, bytes));
+Result<OutputFile> OutputFile::create(const OutputPlace& place, int64_t bytes) {
+  std::filesystem::path temporary = place.temporary;
+  if (temporary.empty()) {
+    temporary = place.path;
+    temporary += fmt::format(".partial-{}", getpid());
+  }
+  const int flags = place.resume ? 0 : O_CREAT | O_TRUNC;
+  const int descriptor = open(temporary.c_str(), O_WRONLY | O_CLOEXEC | flags, 0666);
+  if (descriptor < 0) return cannot_write(place.path, errno);
+  OutputFile file(place.path, std::move(temporary), descriptor);
+  if (!place.resume) {
+    FATHOM_CHECK(reserve(descriptor, place.path, bytes));
+    return file;
+  }
+  struct stat status{};
+  if (fstat(descriptor, &status) != 0) return cannot_write(place.path, errno);
+  if (status.st_size != bytes) {
+    return fail("{} has {} bytes, not the {} that it was begun with", file.temporary_.string(),
+                static_cast<int64_t>(status.st_size), bytes);
+  }
   return file;
 }
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)),
       temporary_(std::move(other.temporary_)),
-      descriptor_(std::exchange(other.descriptor_, -1)) {}
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      kept_(other.kept_) {}
 
 OutputFile::~OutputFile() {
   if (descriptor_ < 0) return;
   close(descriptor_);
-  unlink(temporary_.c_str());
+  if (!kept_) unlink(temporary_.c_str());
 }
 
 Status OutputFile::write(int64_t offset, std::span<const std::byte> bytes) {
@@ -70,8 +85,13 @@ Status OutputFile::write(int64_t offset, std::span<const std::byte> bytes) {
   return {};
 }
 
-Status OutputFile::commit() {
+Status OutputFile::sync() {
   if (fsync(descriptor_) != 0) return cannot_write(path_, errno);
+  return {};
+}
+
+Status OutputFile::commit() {
+  FATHOM_CHECK(sync());
   if (rename(temporary_.c_str(), path_.c_str()) != 0) return cannot_write(path_, errno);
   close(std::exchange(descriptor_, -1));
   // The new name lasts once the directory is on the disk.

@@ -12,14 +12,14 @@ std::string_view safetensors_type(DType dtype) {
 
 }  // namespace
 
-Result<SafetensorsOutput> SafetensorsOutput::create(const std::filesystem::path& path,
+Result<SafetensorsOutput> SafetensorsOutput::create(const OutputPlace& place,
                                                     const std::vector<Announced>& tensors) {
   nlohmann::ordered_json header = {{"__metadata__", {{"format", "pt"}}}};
   std::vector<int64_t> offsets;
   int64_t end = 0;
   for (const Announced& tensor : tensors) {
     if (info(tensor.dtype).quantized) {
-      return fail("{}: safetensors has no type {} for the tensor {}", path.string(),
+      return fail("{}: safetensors has no type {} for the tensor {}", place.path.string(),
                   name(tensor.dtype), tensor.name);
     }
     offsets.push_back(end);
@@ -36,7 +36,7 @@ Result<SafetensorsOutput> SafetensorsOutput::create(const std::filesystem::path&
   const auto length = static_cast<uint64_t>(text.size());
   const int64_t start = static_cast<int64_t>(sizeof length + text.size());
   for (int64_t& offset : offsets) offset += start;
-  FATHOM_TRY(OutputFile file, OutputFile::create(path, start + end));
+  FATHOM_TRY(OutputFile file, OutputFile::create(place, start + end));
   FATHOM_CHECK(file.write(0, std::as_bytes(std::span(&length, 1))));
   FATHOM_CHECK(file.write(sizeof length, std::as_bytes(std::span(text))));
   return SafetensorsOutput(std::move(file), std::move(offsets), start + end);

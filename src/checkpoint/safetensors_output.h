@@ -25,13 +25,15 @@ class SafetensorsOutput {
     Shape shape;
   };
 
-  static Result<SafetensorsOutput> create(const std::filesystem::path& path,
+  static Result<SafetensorsOutput> create(const OutputPlace& place,
                                           const std::vector<Announced>& tensors);
 
   // Part of the data of the index-th tensor, from its byte `offset` on.
   Status write(size_t index, int64_t offset, std::span<const std::byte> bytes) {
     return file_.write(offsets_[index] + offset, bytes);
   }
+  Status sync() { return file_.sync(); }
+  void keep() { file_.keep(); }
   Status commit() { return file_.commit(); }
   int64_t bytes() const { return bytes_; }  // of the whole file
 

@@ -14,6 +14,7 @@
 #include "cli/terminal.h"
 #include "compress/calibration.h"
 #include "compress/quantize.h"
+#include "compress/rearranged_checkpoint.h"
 #include "text/tokenizer.h"
 
 namespace fathom::cli {
@@ -26,8 +27,9 @@ constexpr int64_t kDefaultTokens = 16384;
 struct QuantizeCommand {
   ModelOptions model;
   std::string output;
-  std::string method = "rtn";
+  std::string method;
   std::string type;
+  std::string format;
   std::string embedding;
   std::string head;
   std::string calibration;
@@ -49,6 +51,14 @@ Result<DType> type_named(std::string name, std::string_view flag) {
   return usage_error("{} is {}; it must be f32, f16, bf16, q8_0, q4_0 or q4_1.", flag, name);
 }
 
+Result<OutputFormat> format_named(const std::string& name, const Checkpoint& source) {
+  if (name.empty()) return is_gguf(source) ? OutputFormat::kGguf : OutputFormat::kHuggingFace;
+  if (name == "gguf") return OutputFormat::kGguf;
+  if (name == "hf") return OutputFormat::kHuggingFace;
+  if (name == "awq") return OutputFormat::kAwq;
+  return usage_error("--format is {}; it must be gguf, hf or awq.", name);
+}
+
 Result<QuantizeMethod> method_named(const std::string& name) {
   if (name == "none") return QuantizeMethod::kNone;
   if (name == "rtn") return QuantizeMethod::kRtn;
@@ -61,6 +71,14 @@ Result<QuantizeMethod> method_named(const std::string& name) {
 Status read_flags(QuantizeCommand& command) {
   FATHOM_CHECK(validate(command.model));
   QuantizeOptions& options = command.options;
+  if (options.bits == 16) {
+    if (command.method.empty()) command.method = "none";
+    if (command.method != "none") {
+      return usage_error("--bits 16 rounds nothing: leave --method {} out.", command.method);
+    }
+    if (command.type.empty()) command.type = "f16";
+  }
+  if (command.method.empty()) command.method = "rtn";
   FATHOM_TRY(options.method, method_named(command.method));
   options.threads = command.model.threads;
   if (command.type.empty() == (options.method == QuantizeMethod::kNone)) {
@@ -133,15 +151,18 @@ class TimeLeft {
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     const int percent = static_cast<int>(fraction * 100);
-    if (!is_terminal(Stream::kError) || seconds < 1 || percent == shown_ || fraction <= 0) return;
+    if (first_ < 0) first_ = fraction;  // an earlier run may have done a part
+    const double done = fraction - first_;
+    if (!is_terminal(Stream::kError) || seconds < 1 || percent == shown_ || done <= 0) return;
     shown_ = percent;
     note(fmt::format("\r\033[KQuantising: {}%  {} left", percent,
-                     format_duration(seconds * (1 - fraction) / fraction)));
+                     format_duration(seconds * (1 - fraction) / done)));
   }
 
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   int shown_ = -1;
+  double first_ = -1;
 };
 
 void print_report(const QuantizeCommand& command, const Checkpoint& checkpoint,
@@ -170,8 +191,7 @@ Result<int> run_quantize(QuantizeCommand command) {
   FATHOM_CHECK(read_flags(command));
   FATHOM_TRY(const auto path, find_model(command.model));
   FATHOM_TRY(const auto checkpoint, Checkpoint::open(path));
-  const OutputFormat format =
-      checkpoint->format().starts_with("GGUF") ? OutputFormat::kGguf : OutputFormat::kHuggingFace;
+  FATHOM_TRY(const OutputFormat format, format_named(command.format, *checkpoint));
   command.options.group =
       command.group != 0 ? command.group : (format == OutputFormat::kGguf ? 32 : 128);
   if (needs_text(command.options.method)) FATHOM_CHECK(read_calibration(command, *checkpoint));
@@ -209,7 +229,15 @@ void add_quantize(CLI::App& app, Chosen& chosen) {
           "rtn: round to nearest; awq, gptq: with a calibration text; awq-gptq: both; none: "
           "only convert to --type")
       ->type_name("rtn|awq|gptq|awq-gptq|none");
-  command->add_option("--bits", options->options.bits, "bits of a weight (4)")->type_name("4|8");
+  command
+      ->add_option("--format", options->format,
+                   "gguf: a GGUF file; hf: a Hugging Face directory (compressed-tensors); awq: one "
+                   "in AutoAWQ's layout; the source's kind if left out")
+      ->type_name("gguf|hf|awq");
+  command
+      ->add_option("--bits", options->options.bits,
+                   "bits of a weight (4); 16: --method none --type f16")
+      ->type_name("4|8|16");
   command
       ->add_option("--group", options->group,
                    "weights that share a scale; GGUF: 32; otherwise 128 if left out")
@@ -260,7 +288,10 @@ void add_quantize(CLI::App& app, Chosen& chosen) {
       "  fathom quantize -m model-f16.gguf -o model-q8.gguf --bits 8\n"
       "  fathom quantize -m model-f16.gguf -o model-mixed.gguf --method awq --target-bits 5\n"
       "  fathom quantize -m checkpoint/ -o checkpoint-int4/ --method gptq --group 64\n"
-      "  fathom quantize -m model-q4.gguf -o model-f16.gguf --method none --type f16");
+      "  fathom quantize -m checkpoint/ -o checkpoint-awq/ --method awq --format awq\n"
+      "  fathom quantize -m checkpoint/ -o model-bf16.gguf --format gguf --method none --type "
+      "bf16\n"
+      "  fathom quantize -m model-q4.gguf -o checkpoint/ --format hf --bits 16");
   command->callback(
       [&chosen, options] { chosen.action = [options] { return run_quantize(*options); }; });
 }

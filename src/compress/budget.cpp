@@ -11,6 +11,7 @@
 #include "compress/input_statistics.h"
 #include "compress/layer_runner.h"
 #include "compress/observing_kernels.h"
+#include "compress/rearranged_checkpoint.h"
 #include "compress/sites.h"
 #include "tensor/encode.h"
 
@@ -18,11 +19,20 @@ namespace fathom {
 
 namespace {
 
-constexpr int64_t kGroup = 32;        // of all types chosen among
 constexpr int64_t kJudgedRows = 256;  // of a matrix, evenly spread
 
-// Tensors that must be of one type: those of a stack of experts.
-std::string unit_name(const std::string& tensor) {
+// Tensors that must be of one type: those of a stack of experts, in a directory those that are
+// computed as one matrix.
+std::string unit_name(std::string tensor, bool gguf) {
+  if (!gguf) {
+    for (const std::string_view part :
+         {".q_proj.", ".k_proj.", ".v_proj.", ".gate_proj.", ".up_proj."}) {
+      const size_t at = tensor.find(part);
+      if (at == std::string::npos) continue;
+      tensor.replace(at, part.size(), part.size() == 8 ? ".qkv." : ".gate_up.");
+      break;
+    }
+  }
   const std::string_view mark = ".experts.";
   const size_t at = tensor.find(mark);
   if (at == std::string::npos) return tensor;
@@ -33,14 +43,22 @@ std::string unit_name(const std::string& tensor) {
 
 class Allocation {
  public:
-  Allocation(const Checkpoint& checkpoint, const QuantizeOptions& options,
+  Allocation(const Checkpoint& checkpoint, const QuantizeOptions& options, OutputFormat format,
              std::vector<PlannedTensor>& plan)
       : checkpoint_(checkpoint),
         options_(options),
+        gguf_(format == OutputFormat::kGguf),
         plan_(plan),
         kernels_(Kernels::make(KernelChoice::kAuto, options.threads)) {
-    types_ = {DType::kQ4_0, DType::kQ5_0, DType::kQ8_0};
-    if (options.zero_points) types_.insert(types_.begin() + 1, {DType::kQ4_1, DType::kQ5_1});
+    if (gguf_) {
+      types_ = {DType::kQ4_0, DType::kQ5_0, DType::kQ8_0};
+      if (options.zero_points) types_.insert(types_.begin() + 1, {DType::kQ4_1, DType::kQ5_1});
+    } else if (options.group == 32) {
+      types_ = {options.zero_points ? DType::kI4Z_32 : DType::kQ4_0, DType::kQ8_0};
+    } else {
+      types_ = {options.zero_points ? DType::kI4Z_128 : DType::kI4_128, DType::kI8_128};
+    }
+    group_ = info(types_.front()).block_elements;
     std::ranges::sort(types_, {}, [](DType type) { return info(type).block_bytes; });
   }
 
@@ -79,7 +97,7 @@ class Allocation {
                               planned.role == TensorRole::kHead;
       if (!takes_part || asked || planned.as_is || !GroupCodec::exists(planned.target)) continue;
       const auto [found, added] =
-          by_name.try_emplace(unit_name(planned.source->name), units_.size());
+          by_name.try_emplace(unit_name(planned.source->name, gguf_), units_.size());
       if (added) units_.push_back({{}, std::vector<double>(types_.size()), 0});
       units_[found->second].tensors.push_back(i);
       unit_of_[planned.source->name] = found->second;
@@ -131,8 +149,17 @@ class Allocation {
       for (const MappedFile& file : checkpoint_.files()) {
         files += static_cast<int64_t>(file.bytes().size());
       }
-      // The tables and the tokenizer stay as they are; tensors begin at multiples of 32.
-      const int64_t tables = files - stored + 32 * static_cast<int64_t>(plan_.size() + 2);
+      // The tables and the tokenizer stay as they are; tensors begin at multiples of 32. Of a
+      // directory, they are made: an entry takes some 100 bytes, and the vocabulary fewer than
+      // JSON.
+      const TextSource& text = checkpoint_.text();
+      const auto entries = static_cast<int64_t>(plan_.size() + 2);
+      const int64_t tables =
+          !gguf_ ? 512 * entries  // a matrix has up to four parts
+          : is_gguf(checkpoint_)
+              ? files - stored + 32 * entries
+              : static_cast<int64_t>(text.tokenizer_json.size() + text.chat_template.size()) +
+                    160 * entries + 4096;
       budget = *options_.target_bytes - fixed - std::max<int64_t>(tables, 0);
     } else {
       budget =
@@ -176,10 +203,10 @@ class Allocation {
     const std::vector<Site> sites = sites_of(checkpoint_, layer);
     std::vector<std::vector<std::unique_ptr<InputStatistics>>> seen(sites.size());
     for (size_t i = 0; i < sites.size(); ++i) {
-      if (sites[i].width() % kGroup != 0) continue;
+      if (sites[i].width() % group_ != 0) continue;
       for (const std::string& tensor : sites[i].inputs) {
         auto& input = seen[i].emplace_back(
-            std::make_unique<InputStatistics>(sites[i].width(), kGroup, false));
+            std::make_unique<InputStatistics>(sites[i].width(), group_, false));
         observing.watch(tensor, [statistics = input.get(), this](const MatmulJob& job) {
           statistics->add(job, *kernels_);
         });
@@ -221,18 +248,18 @@ class Allocation {
   }
 
   void row_losses(std::span<const float> row, const InputStatistics* input, double* sums) const {
-    std::vector<float> error(static_cast<size_t>(kGroup));
+    std::vector<float> error(static_cast<size_t>(group_));
     for (size_t k = 0; k <= types_.size(); ++k) {
-      for (size_t at = 0; at < row.size(); at += static_cast<size_t>(kGroup)) {
-        const std::span group = row.subspan(at, static_cast<size_t>(kGroup));
+      for (size_t at = 0; at < row.size(); at += static_cast<size_t>(group_)) {
+        const std::span group = row.subspan(at, static_cast<size_t>(group_));
         std::ranges::fill(error, 0.0F);
         if (k < types_.size()) {
-          const GroupCodec codec(types_[k]);
+          const GroupCodec codec(types_[k], !gguf_);
           codec.snap(codec.fit(group, 1.0F), group, error.data());
         }
         for (size_t i = 0; i < error.size(); ++i) error[i] -= group[i];
         const float* moments =
-            input == nullptr ? nullptr : input->diagonal_block(static_cast<int64_t>(at) / kGroup);
+            input == nullptr ? nullptr : input->diagonal_block(static_cast<int64_t>(at) / group_);
         sums[k] += energy(error, moments);
       }
     }
@@ -252,9 +279,11 @@ class Allocation {
 
   const Checkpoint& checkpoint_;
   const QuantizeOptions& options_;
+  bool gguf_;
   std::vector<PlannedTensor>& plan_;
   std::unique_ptr<Kernels> kernels_;
   std::vector<DType> types_;  // the smallest first
+  int64_t group_ = 0;         // of all of them
   std::vector<Unit> units_;
   std::unordered_map<std::string, size_t> unit_of_;  // by the tensor's name
   std::unordered_map<std::string, bool> measured_;
@@ -289,8 +318,8 @@ std::vector<size_t> spend_bytes(const std::vector<std::vector<TypeChoice>>& unit
 }
 
 Status assign_types(const Checkpoint& checkpoint, const QuantizeOptions& options,
-                    std::vector<PlannedTensor>& plan) {
-  return Allocation(checkpoint, options, plan).run();
+                    OutputFormat format, std::vector<PlannedTensor>& plan) {
+  return Allocation(checkpoint, options, format, plan).run();
 }
 
 }  // namespace fathom

@@ -1,14 +1,15 @@
-// Mixed precision: which of GGUF's types each matrix, the embedding and the head get so that all of
-// them together fit into a budget and as little as possible is lost.
+// Mixed precision: which of a format's types each matrix, and in GGUF the embedding and the head,
+// get so that all of them together fit into a budget and as little as possible is lost.
 //
 // What a tensor loses by a type is the share of its output's energy that rounding it changes,
 //   sum (w' - w) H (w' - w)^T / sum w H w^T
 // over a sample of its rows, H the second moments of its input over the calibration text, within
-// groups of 32 (input_statistics.h); without a text, and for the embedding, inputs are taken to be
-// independent and of equal size. Those of embedding and head count
-// 2 * layers times, because a layer's matrices give one part of so many. Losses are taken to add
-// up. Everything starts at its smallest type, and the budget is spent step by step where a byte
-// wins most. Experts that GGUF stores as one stack get one type.
+// the types' groups (input_statistics.h); without a text, and for the embedding, inputs are taken
+// to be independent and of equal size. Those of embedding and head count 2 * layers times, because
+// a layer's matrices give one part of so many. Losses are taken to add up. Everything starts at its
+// smallest type, and the budget is spent step by step where a byte wins most. What is stored or
+// computed as one gets one type: experts that GGUF stacks; in a directory also q, k and v, and gate
+// and up, which vLLM joins.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +36,6 @@ std::vector<size_t> spend_bytes(const std::vector<std::vector<TypeChoice>>& unit
 // asked for, by options.target_bits (of all matrices, embedding and head, whatever their type) or
 // options.target_bytes (of the whole file). Fails (kUsage) where even the smallest types exceed it.
 Status assign_types(const Checkpoint& checkpoint, const QuantizeOptions& options,
-                    std::vector<PlannedTensor>& plan);
+                    OutputFormat format, std::vector<PlannedTensor>& plan);
 
 }  // namespace fathom

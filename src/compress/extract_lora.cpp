@@ -151,7 +151,7 @@ Result<int64_t> write_adapter(const fs::path& directory, const std::vector<Layer
     announced.push_back({name + ".lora_B.weight", DType::kF32, {layer.base->shape[0], rank}});
   }
   FATHOM_TRY(SafetensorsOutput file,
-             SafetensorsOutput::create(directory / "adapter_model.safetensors", announced));
+             SafetensorsOutput::create({directory / "adapter_model.safetensors"}, announced));
   for (size_t i = 0; i < layers.size(); ++i) {
     FATHOM_CHECK(file.write(2 * i, 0, std::as_bytes(std::span(layers[i].difference.a))));
     FATHOM_CHECK(file.write(2 * i + 1, 0, std::as_bytes(std::span(layers[i].difference.b))));

@@ -64,4 +64,10 @@ Status LayerRunner::run(const Checkpoint& weights, Kernels& kernels, int64_t lay
   return {};
 }
 
+bool LayerRunner::set_stream(std::vector<float> stream) {
+  if (stream.size() != stream_.size()) return false;
+  stream_ = std::move(stream);
+  return true;
+}
+
 }  // namespace fathom

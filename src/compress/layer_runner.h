@@ -33,6 +33,8 @@ class LayerRunner {
 
   // The residual stream, [tokens, hidden], windows one after the other.
   const std::vector<float>& stream() const { return stream_; }
+  // The stream as another run had it; false where it is not of this size.
+  bool set_stream(std::vector<float> stream);
 
  private:
   LayerRunner(const Checkpoint& checkpoint, const std::vector<std::vector<int32_t>>& windows,

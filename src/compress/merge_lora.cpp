@@ -204,7 +204,7 @@ Result<MergeReport> merge_lora(const Checkpoint& checkpoint, const LoraAdapter& 
   QuantizeOptions converting;
   FATHOM_TRY(const auto planned, plan(checkpoint, additions, format, options, converting));
   FATHOM_TRY(const auto output,
-             WeightOutput::create(path, format, checkpoint, converting, planned));
+             WeightOutput::create({path}, format, checkpoint, converting, planned));
   return Merger(checkpoint, std::move(additions), options, *output).run(planned);
 }
 

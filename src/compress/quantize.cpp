@@ -4,18 +4,23 @@
 #include <atomic>
 #include <cmath>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
+#include "base/fingerprint.h"
+#include "checkpoint/identity.h"
 #include "compress/awq.h"
 #include "compress/budget.h"
 #include "compress/folds.h"
 #include "compress/gptq.h"
 #include "compress/input_statistics.h"
+#include "compress/journal.h"
 #include "compress/layer_runner.h"
 #include "compress/observing_kernels.h"
 #include "compress/overlay_checkpoint.h"
+#include "compress/rearranged_checkpoint.h"
 #include "compress/sites.h"
 #include "compress/weight_output.h"
 #include "layers/names.h"
@@ -38,13 +43,16 @@ bool is_plain(DType dtype) {
 
 class Quantizer {
  public:
-  Quantizer(const Checkpoint& checkpoint, OutputFormat format, const QuantizeOptions& options,
-            std::vector<PlannedTensor> plan, std::unique_ptr<WeightOutput> output)
+  Quantizer(const Checkpoint& checkpoint, const std::filesystem::path& path, OutputFormat format,
+            const QuantizeOptions& options, std::vector<PlannedTensor> plan,
+            std::unique_ptr<WeightOutput> output, QuantizeJournal& journal)
       : checkpoint_(checkpoint),
+        path_(path),
         options_(options),
-        positive_(format == OutputFormat::kHuggingFace),
+        positive_(format != OutputFormat::kGguf),
         plan_(std::move(plan)),
         output_(std::move(output)),
+        journal_(journal),
         kernels_(Kernels::make(KernelChoice::kAuto, options.threads)) {
     for (const PlannedTensor& tensor : plan_) {
       by_name_[tensor.source->name] = &tensor;
@@ -53,7 +61,7 @@ class Quantizer {
   }
 
   Result<QuantizeReport> run() {
-    if (needs_text(options_.method)) FATHOM_CHECK(layers());
+    FATHOM_CHECK(layers());
     for (const PlannedTensor& tensor : plan_) {
       if (!written_.contains(&tensor)) FATHOM_CHECK(write_rounded(tensor));
     }
@@ -72,15 +80,55 @@ class Quantizer {
 
  private:
   Status layers() {
-    for (const auto& window : options_.calibration) {
-      report_.tokens += static_cast<int64_t>(window.size());
+    const bool calibrated = needs_text(options_.method);
+    std::unique_ptr<LayerRunner> runner;
+    if (calibrated) {
+      for (const auto& window : options_.calibration) {
+        report_.tokens += static_cast<int64_t>(window.size());
+      }
+      if (report_.tokens == 0) return fail("There is no calibration text.");
+      FATHOM_TRY(runner, LayerRunner::make(checkpoint_, *kernels_, options_.calibration));
     }
-    if (report_.tokens == 0) return fail("There is no calibration text.");
-    FATHOM_TRY(const auto runner, LayerRunner::make(checkpoint_, *kernels_, options_.calibration));
-    for (int64_t layer = 0; layer < checkpoint_.config().layers; ++layer) {
-      FATHOM_CHECK(quantize_layer(*runner, layer));
+    if (journal_.layers() > 0) FATHOM_CHECK(resume(runner.get()));
+    for (int64_t layer = journal_.layers(); layer < checkpoint_.config().layers; ++layer) {
+      if (calibrated) FATHOM_CHECK(quantize_layer(*runner, layer));
+      FATHOM_CHECK(write_rest_of(layer));
+      if (makes_up_errors(options_.method)) FATHOM_CHECK(pass_quantized(*runner, layer));
+      FATHOM_CHECK(kept_if_it_fails(output_->sync()));
+      FATHOM_CHECK(kept_if_it_fails(journal_.add_layer(
+          report_.unreached, calibrated ? std::span(runner->stream()) : std::span<const float>())));
     }
-    return write_head(*runner);
+    return calibrated ? write_head(*runner) : Status();
+  }
+
+  // What an earlier run has done counts as done.
+  Status resume(LayerRunner* runner) {
+    if (runner != nullptr && !runner->set_stream(journal_.stream())) {
+      return fail("{} is damaged: remove it.", journal_.folder().string());
+    }
+    report_.unreached = journal_.unreached();
+    for (int64_t layer = 0; layer < journal_.layers(); ++layer) {
+      const std::string prefix = layer_name(layer, "");
+      for (const PlannedTensor& tensor : plan_) {
+        if (!tensor.source->name.starts_with(prefix)) continue;
+        written_.insert(&tensor);
+        done_ += tensor.source->shape.elements();
+      }
+    }
+    return {};
+  }
+
+  // A full disk, or a person who stops the work: neither takes back what was done.
+  Status kept_if_it_fails(Status status) {
+    if (status) return status;
+    journal_.keep();
+    if (journal_.layers() > 0) {
+      output_->keep();
+      note(
+          fmt::format("{} of {} layers are finished and kept in {}: the same command goes on there",
+                      journal_.layers(), checkpoint_.config().layers, journal_.folder().string()));
+    }
+    return status;
   }
 
   struct Observed {
@@ -116,13 +164,21 @@ class Quantizer {
     for (const Observed& entry : observed) {
       FATHOM_CHECK(gptq ? write_gptq(entry) : write_awq(entry));
     }
+    return {};
+  }
+
+  Status write_rest_of(int64_t layer) {
     const std::string prefix = layer_name(layer, "");
     for (const PlannedTensor& tensor : plan_) {
       if (tensor.source->name.starts_with(prefix) && !written_.contains(&tensor)) {
         FATHOM_CHECK(write_rounded(tensor));
       }
     }
-    if (!gptq) return {};
+    return {};
+  }
+
+  // GPTQ: the next layer sees what this one gives now.
+  Status pass_quantized(LayerRunner& runner, int64_t layer) {
     std::vector<Tensor> replaced;
     for (const auto& [planned, bytes] : kept_) {
       Tensor tensor = *planned->source;
@@ -279,7 +335,8 @@ class Quantizer {
     const Tensor& source = *planned.source;
     if (planned.role != TensorRole::kOther) FATHOM_CHECK(check_finite(source));
     if (planned.as_is && !folds_.touches(source)) {
-      FATHOM_CHECK(output_->write(planned, 0, {source.data, static_cast<size_t>(source.bytes)}));
+      FATHOM_CHECK(kept_if_it_fails(
+          output_->write(planned, 0, {source.data, static_cast<size_t>(source.bytes)})));
       return done(planned);
     }
     const bool ours = GroupCodec::exists(planned.target) && positive_;
@@ -315,7 +372,7 @@ class Quantizer {
           });
       const std::span part(bytes.data(), static_cast<size_t>(count * row_bytes));
       const int64_t place = width == 1 ? 0 : row;
-      FATHOM_CHECK(output_->write(planned, place, part));
+      FATHOM_CHECK(kept_if_it_fails(output_->write(planned, place, part)));
       if (kept != nullptr) kept->insert(kept->end(), part.begin(), part.end());
     }
     return done(planned);
@@ -344,7 +401,7 @@ class Quantizer {
     done_ += planned.source->shape.elements();
     if (options_.on_progress &&
         !options_.on_progress(static_cast<double>(done_) / static_cast<double>(total_))) {
-      return fail("Interrupted: nothing was written.");
+      return kept_if_it_fails(fail("Interrupted: {} was not made.", path_.string()));
     }
     return {};
   }
@@ -355,10 +412,12 @@ class Quantizer {
   }
 
   const Checkpoint& checkpoint_;
+  const std::filesystem::path& path_;
   const QuantizeOptions& options_;
   bool positive_;
   std::vector<PlannedTensor> plan_;
   std::unique_ptr<WeightOutput> output_;
+  QuantizeJournal& journal_;
   std::unique_ptr<Kernels> kernels_;
   std::unordered_map<std::string, const PlannedTensor*> by_name_;
   std::unordered_set<const PlannedTensor*> written_;
@@ -369,20 +428,96 @@ class Quantizer {
   QuantizeReport report_;
 };
 
+const char* name_of(QuantizeMethod method) {
+  switch (method) {
+    case QuantizeMethod::kNone:
+      return "none";
+    case QuantizeMethod::kRtn:
+      return "rtn";
+    case QuantizeMethod::kAwq:
+      return "awq";
+    case QuantizeMethod::kGptq:
+      return "gptq";
+    case QuantizeMethod::kAwqGptq:
+      return "awq-gptq";
+  }
+  return "";
+}
+
+// All that the result depends on: a run may go on with what another left only where these agree.
+std::string command_of(const Checkpoint& checkpoint, OutputFormat format,
+                       const QuantizeOptions& options) {
+  const auto type = [](std::optional<DType> dtype) {
+    return std::string(dtype ? name(*dtype) : "");
+  };
+  Fingerprint text;
+  for (const auto& window : options.calibration) {
+    text.add(std::as_bytes(std::span<const int32_t>(window)));
+  }
+  const auto identity = identify(checkpoint);
+  const auto hex = [](uint64_t value) { return fmt::format("{:016x}", value); };
+  const nlohmann::json command = {
+      {"version", 1},
+      {"kernels", std::string(Kernels::make(KernelChoice::kAuto, 1)->name())},
+      {"source", checkpoint.path().string()},
+      {"source_content", identity ? hex(identity->content) : ""},
+      {"format", static_cast<int>(format)},
+      {"method", name_of(options.method)},
+      {"type", type(options.plain)},
+      {"bits", options.bits},
+      {"group", options.group},
+      {"zero_points", options.zero_points},
+      {"embedding", type(options.embedding)},
+      {"head", type(options.head)},
+      {"keep", options.keep},
+      {"target_bits", options.target_bits.value_or(0)},
+      {"target_bytes", options.target_bytes.value_or(0)},
+      {"requantize", options.requantize},
+      {"act_order", options.act_order},
+      {"calibration", hex(text.value())}};
+  return command.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
 }  // namespace
 
-Result<QuantizeReport> quantize(const Checkpoint& checkpoint, const std::filesystem::path& path,
+Result<QuantizeReport> quantize(const Checkpoint& source, const std::filesystem::path& path,
                                 OutputFormat format, const QuantizeOptions& options) {
   std::error_code error;
-  if (std::filesystem::equivalent(path, checkpoint.path(), error)) {
+  if (std::filesystem::equivalent(path, source.path(), error)) {
     return usage_error("{} is the source itself: write to another place.", path.string());
   }
-  FATHOM_TRY(auto plan, plan_tensors(checkpoint, options, format));
-  if (options.target_bits || options.target_bytes) {
-    FATHOM_CHECK(assign_types(checkpoint, options, plan));
+  std::unique_ptr<Checkpoint> rearranged;
+  if (is_gguf(source) != (format == OutputFormat::kGguf)) {
+    FATHOM_TRY(rearranged, rearrange(source, format));
   }
-  FATHOM_TRY(auto output, WeightOutput::create(path, format, checkpoint, options, plan));
-  return Quantizer(checkpoint, format, options, std::move(plan), std::move(output)).run();
+  const Checkpoint& checkpoint = rearranged ? *rearranged : source;
+  FATHOM_TRY(auto plan, plan_tensors(checkpoint, options, format));
+  if (format != OutputFormat::kGguf && std::filesystem::exists(path, error)) {
+    return usage_error("{} is there already: name a directory that is not.", path.string());
+  }
+  FATHOM_TRY(QuantizeJournal journal,
+             QuantizeJournal::open(path, command_of(checkpoint, format, options), options.on_note));
+  if (!journal.restore_types(plan) && (options.target_bits || options.target_bytes)) {
+    FATHOM_CHECK(assign_types(checkpoint, options, format, plan));
+  }
+  FATHOM_CHECK(journal.set_types(plan));
+  OutputPlace place{path, journal.folder() / "model", journal.layers() > 0};
+  auto output = WeightOutput::create(place, format, checkpoint, options, plan);
+  if (!output && place.resume) {
+    if (options.on_note) {
+      options.on_note(
+          fmt::format("what was written before is not there any more ({}): it is begun "
+                      "anew",
+                      output.error().message));
+    }
+    FATHOM_CHECK(journal.restart());
+    FATHOM_CHECK(journal.set_types(plan));
+    place.resume = false;
+    output = WeightOutput::create(place, format, checkpoint, options, plan);
+  }
+  if (!output) return std::unexpected(output.error());
+  return Quantizer(checkpoint, path, format, options, std::move(plan), *std::move(output), journal)
+      .run();
 }
 
 }  // namespace fathom

@@ -7,8 +7,10 @@
 // and the text's residual stream. AWQ's layers see what the original's layers before them give;
 // GPTQ's what the quantised ones give, whose errors it can then make up for.
 //
-// Nothing is written to the source, and what is at `path` is replaced in one step at the end. One
-// thread calls; the work uses all.
+// Nothing is written to the source, and what is at `path` is replaced in one step at the end. Until
+// then all lies in PATH.partial, and stays there where the work is interrupted after a layer at
+// least: the same call then goes on at the last finished layer and makes the same bytes
+// (compress/journal.h). One thread calls; the work uses all.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +32,12 @@ struct QuantizeReport {
   int64_t unreached = 0;       // experts' matrices that no token reached: rounded to nearest
 };
 
+// The output may be of another kind than the source: a GGUF file of a directory or a directory of a
+// GGUF file, with configuration and tokenizer in its own form.
+//
 // Fails for an output that is the source, a tensor with values that are not finite (named), a full
 // disk, calibration that is missing where the method needs it, and as plan_tensors() does.
-Result<QuantizeReport> quantize(const Checkpoint& checkpoint, const std::filesystem::path& path,
+Result<QuantizeReport> quantize(const Checkpoint& source, const std::filesystem::path& path,
                                 OutputFormat format, const QuantizeOptions& options);
 
 }  // namespace fathom

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "checkpoint/gguf_output.h"
+#include "compress/rearranged_checkpoint.h"
 #include "tensor/encode.h"
 
 namespace fathom {
@@ -39,6 +41,9 @@ Result<DType> matrix_type(const QuantizeOptions& options, OutputFormat format) {
         "checkpoint, whose format has other groups.",
         options.group);
   }
+  if (format == OutputFormat::kAwq && options.bits != 4) {
+    return usage_error("AutoAWQ's layout has weights of 4 bits, not of {}.", options.bits);
+  }
   for (const GroupType& type : kGroupTypes) {
     const bool in_format =
         gguf ? type.gguf : !type.gguf || (type.dtype != DType::kQ4_1 && !type.zero_points);
@@ -66,7 +71,10 @@ int64_t row_length(const Tensor& tensor) {
 class Planner {
  public:
   Planner(const Checkpoint& checkpoint, const QuantizeOptions& options, OutputFormat format)
-      : checkpoint_(checkpoint), options_(options), gguf_(format == OutputFormat::kGguf) {}
+      : checkpoint_(checkpoint),
+        options_(options),
+        gguf_(format == OutputFormat::kGguf),
+        awq_(format == OutputFormat::kAwq) {}
 
   Result<std::vector<PlannedTensor>> plan(DType matrix_type) {
     matrix_type_ = matrix_type;
@@ -87,7 +95,11 @@ class Planner {
         if (gguf_) become(entry, DType::kF32);
         return {};
       case TensorRole::kRouter:
-        keep(entry);
+        if (gguf_) {
+          become(entry, DType::kF32);
+        } else {
+          keep(entry);
+        }
         return {};
       case TensorRole::kEmbedding:
         return decide_outer(entry, options_.embedding);
@@ -121,6 +133,12 @@ class Planner {
           checkpoint_.path().string(), tensor.name, name(tensor.dtype));
     }
     const int64_t columns = row_length(tensor);
+    if (awq_ && !is_plain(matrix_type_) && tensor.shape[0] % 8 != 0) {
+      return usage_error(
+          "{} has {} rows, of which AutoAWQ's layout packs 8 into a word. Leave it as it is with "
+          "--keep.",
+          tensor.name, tensor.shape[0]);
+    }
     if (columns % info(matrix_type_).block_elements == 0) {
       become(entry, matrix_type_);
       return {};
@@ -197,6 +215,14 @@ class Planner {
   void keep(PlannedTensor& entry) const {
     entry.target = entry.source->dtype;
     entry.as_is = true;
+    // A directory has quantised types for packed matrices only, GGUF not those of directories.
+    const DType type = entry.source->dtype;
+    const bool foreign =
+        gguf_ ? !gguf_type_number(type) : info(type).quantized && fathom::is_gguf(checkpoint_);
+    if (foreign) {
+      entry.target = DType::kF16;
+      entry.as_is = false;
+    }
     // Scales beside the tensor would be lost.
     if (entry.source->block_scales != nullptr) {
       entry.target = DType::kBF16;
@@ -207,6 +233,7 @@ class Planner {
   const Checkpoint& checkpoint_;
   const QuantizeOptions& options_;
   bool gguf_;
+  bool awq_;
   DType matrix_type_ = DType::kF16;
 };
 
@@ -245,9 +272,15 @@ Result<std::vector<PlannedTensor>> plan_tensors(const Checkpoint& checkpoint,
     return usage_error("--act-order is GPTQ's: it needs --method gptq or awq-gptq.");
   }
   if (options.target_bits || options.target_bytes) {
-    if (format != OutputFormat::kGguf) {
+    if (format == OutputFormat::kAwq) {
       return usage_error(
-          "--target-bits and --target-size choose among GGUF's types: they need a GGUF file.");
+          "AutoAWQ's layout has one type for all matrices: --target-bits and --target-size are for "
+          "the formats gguf and hf.");
+    }
+    if (format == OutputFormat::kHuggingFace && options.group == 64) {
+      return usage_error(
+          "There is no INT8 in groups of 64 for --target-bits and --target-size to choose: use "
+          "--group 32 or --group 128.");
     }
     if (options.method == QuantizeMethod::kNone || options.bits != 4) {
       return usage_error(

@@ -12,7 +12,11 @@
 
 namespace fathom {
 
-enum class OutputFormat { kGguf, kHuggingFace };
+enum class OutputFormat {
+  kGguf,
+  kHuggingFace,  // packed matrices as compressed-tensors has them
+  kAwq,          // a Hugging Face directory, packed as AutoAWQ does
+};
 
 enum class TensorRole { kEmbedding, kHead, kVector, kRouter, kLatentUp, kMatrix, kOther };
 TensorRole role_of(const Tensor& tensor);

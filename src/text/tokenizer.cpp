@@ -1,8 +1,10 @@
 #include "text/tokenizer.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/assert.h"
+#include "base/json.h"
 #include "text/bridge_text.h"
 #include "text/utf8.h"
 
@@ -150,6 +152,44 @@ std::string Tokenizer::bos_text() const {
 
 std::string Tokenizer::eos_text() const {
   return eos_token() ? piece(*eos_token()) : "";
+}
+
+Result<std::string> Tokenizer::to_json() const {
+  FathomText text{};
+  FathomText error{};
+  if (!fathom_tokenizer_export(state_->handle, false, &text, &error)) {
+    return fail("tokenizer: {}", take_text(error));
+  }
+  return take_text(text);
+}
+
+Result<GgufVocabulary> Tokenizer::to_gguf() const {
+  FathomText text{};
+  FathomText error{};
+  if (!fathom_tokenizer_export(state_->handle, true, &text, &error)) {
+    return fail("the tokenizer cannot be written for GGUF: {}", take_text(error));
+  }
+  FATHOM_TRY(const nlohmann::json keys,
+             parse_json(take_text(text), "the tokenizer", {size_t{1} << 30, 100'000'000}));
+  GgufVocabulary gguf;
+  gguf.model = keys["model"].get<std::string>();
+  gguf.pre_tokenizer = keys["pre"].get<std::string>();
+  gguf.tokens = keys["tokens"].get<std::vector<std::string>>();
+  gguf.token_types = keys["types"].get<std::vector<int32_t>>();
+  gguf.scores = keys.value("scores", std::vector<float>());
+  gguf.merges = keys.value("merges", std::vector<std::string>());
+  const auto id = [&](const char* name) -> std::optional<int32_t> {
+    return keys[name].is_null() ? std::nullopt : std::optional(keys[name].get<int32_t>());
+  };
+  gguf.bos_token = id("bos");
+  gguf.eos_token = id("eos");
+  gguf.unknown_token = id("unknown");
+  gguf.add_bos = keys["add_bos"].get<bool>();
+  gguf.add_eos = keys["add_eos"].get<bool>();
+  if (keys.contains("add_space_prefix")) {
+    gguf.add_space_prefix = keys["add_space_prefix"].get<bool>();
+  }
+  return gguf;
 }
 
 const FathomTokenizer* Tokenizer::bridge() const {

@@ -53,6 +53,11 @@ class Tokenizer {
   std::string bos_text() const;
   std::string eos_text() const;
 
+  // As another kind of checkpoint holds it: the contents of a tokenizer.json; or GGUF's keys, which
+  // fails for what llama.cpp's tokenizers cannot do.
+  Result<std::string> to_json() const;
+  Result<GgufVocabulary> to_gguf() const;
+
   const FathomTokenizer* bridge() const;  // for the other side of text/bridge
 
  private:

@@ -37,7 +37,8 @@ class LoraAdapterFile : public testing::Test {
     for (const Matrix& tensor : tensors) {
       announced.push_back({tensor.name, DType::kF32, tensor.shape});
     }
-    auto file = SafetensorsOutput::create(folder_.path() / "adapter_model.safetensors", announced);
+    auto file =
+        SafetensorsOutput::create({folder_.path() / "adapter_model.safetensors"}, announced);
     ASSERT_TRUE(file) << file.error().message;
     for (size_t i = 0; i < tensors.size(); ++i) {
       const std::vector<float> values(static_cast<size_t>(tensors[i].shape.elements()),

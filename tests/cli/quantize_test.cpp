@@ -33,6 +33,46 @@ TEST(QuantizeCommand, MakesADirectoryThatRuns) {
   EXPECT_EQ(answer.code, 0) << answer.err;
 }
 
+// The golden has no tokenizer, so token ids must do.
+TEST(QuantizeCommand, TurnsADirectoryIntoAGgufFileAndBack) {
+  const TemporaryDirectory folder;
+  const std::string gguf = folder.path() / "model.gguf";
+  const std::string back = folder.path() / "back";
+  const std::string source = golden_model("llama_gqa_tied");
+  const Finished made = run({"quantize", "-m", source, "-o", gguf, "--format", "gguf", "--method",
+                             "none", "--type", "f32"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  const Finished again =
+      run({"quantize", "-m", gguf, "-o", back, "--format", "hf", "--bits", "16"});
+  ASSERT_EQ(again.code, 0) << again.err;
+  const auto logits = [](const std::string& model) {
+    const Finished result =
+        run({"logits", "-m", model, "--tokens", "1,2,3", "--kernels", "reference"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return nlohmann::json::parse(result.out)["logits"][0].get<std::vector<float>>();
+  };
+  const auto expected = logits(source);
+  const auto there = logits(gguf);
+  const auto here = logits(back);
+  ASSERT_EQ(there.size(), expected.size());
+  ASSERT_EQ(here.size(), expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_NEAR(there[i], expected[i], 1e-4F);
+    EXPECT_NEAR(here[i], expected[i], 1e-2F);  // F16 now
+  }
+}
+
+TEST(QuantizeCommand, DoesNotWriteATokenizerThatWouldReadTextsOtherwise) {
+  const TemporaryDirectory folder;
+  const std::string out = folder.path() / "model.gguf";
+  // Its vocabulary lacks bytes, for which it has an unknown token; GGUF's tokenizers have all.
+  const Finished made =
+      run({"quantize", "-m", talking_model(), "-o", out, "--format", "gguf", "--bits", "16"});
+  EXPECT_EQ(made.code, 1);
+  EXPECT_NE(made.err.find("tokenizer cannot be written"), std::string::npos) << made.err;
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
 TEST(QuantizeCommand, ExplainsFlagsThatDoNotGoTogether) {
   const TemporaryDirectory folder;
   const std::string out = folder.path() / "small";
@@ -52,6 +92,9 @@ TEST(QuantizeCommand, ExplainsFlagsThatDoNotGoTogether) {
   refuse({"--calibration", "text.txt"}, "rtn uses no text");
   refuse({"--method", "awq", "--calibration-window", "1"}, "--calibration-window is 1");
   refuse({"--bits", "3", "--group", "32"}, "3 bits");
+  refuse({"--bits", "16", "--method", "awq"}, "--bits 16 rounds nothing");
+  refuse({"--format", "onnx"}, "--format is onnx");
+  refuse({"--format", "awq", "--bits", "8", "--group", "32"}, "4 bits");
 }
 
 TEST(QuantizeCommand, RefusesACalibrationTextThatIsMissingEmptyOrNotUtf8) {

@@ -372,8 +372,43 @@ TEST_F(Quantize, RefusesABudgetThatCannotBeKept) {
   expect_refused(source, {.bits = 8, .target_bits = 5.0}, "--bits");
 }
 
-TEST_F(QuantizeHuggingFace, HasNoBudget) {
-  expect_refused(golden_model("llama_mha"), {.group = 64, .target_bits = 5.0}, "GGUF");
+TEST_F(QuantizeHuggingFace, SpendsABudgetOnFourAndEightBits) {
+  QuantizeOptions options{.method = QuantizeMethod::kAwq, .keep = {"down_proj"}};
+  const auto whole = make(golden_model("llama_gqa_tied"), {.keep = {"down_proj"}});
+  ASSERT_TRUE(whole) << whole.error().message;
+  fs::remove_all(output_);
+  options.target_bits = whole->bits_per_weight + 1.2;
+  const auto report = make(golden_model("llama_gqa_tied"), options);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_LE(report->bits_per_weight, *options.target_bits);
+  EXPECT_GT(report->bits_per_weight, whole->bits_per_weight + 0.4);
+  const auto config = nlohmann::json::parse(std::ifstream(output_ / "config.json"));
+  const auto& groups = config["quantization_config"]["config_groups"];
+  ASSERT_EQ(groups.size(), 2U);
+  const auto small = open_checkpoint(output_);
+  ASSERT_NE(small, nullptr);
+  for (const auto& group : groups) {
+    const DType type = group["weights"]["num_bits"] == 4 ? DType::kQ4_0 : DType::kQ8_0;
+    EXPECT_FALSE(group["targets"].empty());
+    for (const auto& target : group["targets"]) {
+      const auto module = target.get<std::string>();
+      EXPECT_EQ(small->find(module + ".weight")->dtype, type) << module;
+    }
+  }
+  for (const char* layer : {"model.layers.0.", "model.layers.1."}) {  // vLLM joins these
+    const auto type = [&](const char* name) {
+      return small->find(fmt::format("{}{}.weight", layer, name))->dtype;
+    };
+    EXPECT_EQ(type("self_attn.q_proj"), type("self_attn.k_proj"));
+    EXPECT_EQ(type("self_attn.q_proj"), type("self_attn.v_proj"));
+    EXPECT_EQ(type("mlp.gate_proj"), type("mlp.up_proj"));
+  }
+}
+
+TEST_F(QuantizeHuggingFace, SaysWhichGroupsABudgetNeeds) {
+  expect_refused(golden_model("llama_mha"), {.group = 64, .target_bits = 5.0}, "--group 32");
+  format_ = OutputFormat::kAwq;
+  expect_refused(golden_model("llama_mha"), {.target_bits = 5.0}, "one type for all");
 }
 
 TEST_F(Quantize, LeavesNothingBehindWhenItIsInterrupted) {

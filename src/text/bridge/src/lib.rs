@@ -4,6 +4,7 @@
 
 mod chat_template;
 mod constraint;
+mod export;
 mod ffi;
 mod gguf;
 mod grammar_size;
@@ -90,6 +91,23 @@ pub unsafe extern "C" fn fathom_tokenizer_piece(tokenizer: *const TextTokenizer,
 pub unsafe extern "C" fn fathom_tokenizer_id(tokenizer: *const TextTokenizer, piece: Slice) -> i64 {
     let id = piece.utf8().ok().and_then(|piece| (*tokenizer).id(piece));
     id.map_or(-1, i64::from)
+}
+
+/// # Safety
+/// `tokenizer` must be alive, `text` and `error` writable.
+#[no_mangle]
+pub unsafe extern "C" fn fathom_tokenizer_export(
+    tokenizer: *const TextTokenizer,
+    gguf: bool,
+    text: *mut Text,
+    error: *mut Text,
+) -> bool {
+    let exported =
+        guard(|| if gguf { export::to_gguf(&*tokenizer) } else { export::to_json(&*tokenizer) });
+    report(exported, error).is_some_and(|exported| {
+        text.write(Text::new(exported));
+        true
+    })
 }
 
 /// # Safety

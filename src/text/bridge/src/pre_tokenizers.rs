@@ -1,6 +1,7 @@
 //! The pre-tokenizers GGUF knows by name (tokenizer.ggml.pre), built as the models' own
 //! tokenizer.json files describe them: which regular expressions cut a text into words.
 
+use serde_json::Value;
 use tokenizers::normalizers::{unicode::NFC, NormalizerWrapper};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
@@ -177,6 +178,47 @@ pub fn recipe(name: &str) -> Result<Recipe, String> {
             ))
         }
     })
+}
+
+/// The names of recipe(), each way to cut once.
+const NAMES: [&str; 7] =
+    ["gpt-2", "smollm", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-coder", "deepseek-v3"];
+
+/// What GGUF calls the words of a tokenizer, whose JSON form this is.
+pub fn name_of(tokenizer: &Value) -> Option<&'static str> {
+    let words = steps(&tokenizer["pre_tokenizer"]);
+    let normalizer = steps(&tokenizer["normalizer"]);
+    let ignore_merges = tokenizer["model"]["ignore_merges"] == true;
+    NAMES.into_iter().find(|name| {
+        let recipe = recipe(name).expect("a known name");
+        steps(&serde_json::to_value(&recipe.pre_tokenizer).unwrap_or_default()) == words
+            && steps(&serde_json::to_value(&recipe.normalizer).unwrap_or_default()) == normalizer
+            && recipe.ignore_merges == ignore_merges
+    })
+}
+
+/// A pipeline as the list of what its steps do, whichever way it is spelt.
+fn steps(value: &Value) -> Vec<String> {
+    let nested = value["pretokenizers"].as_array().or_else(|| value["normalizers"].as_array());
+    if let Some(nested) = nested {
+        return nested.iter().flat_map(steps).collect();
+    }
+    match value["type"].as_str() {
+        None => vec![],
+        Some("Split") => {
+            let pattern = &value["pattern"];
+            let text = pattern["Regex"].as_str().or_else(|| pattern["String"].as_str());
+            let (behavior, invert) = (&value["behavior"], &value["invert"]);
+            vec![format!("Split {} {behavior} {invert}", text.unwrap_or(""))]
+        }
+        Some("Digits") => vec![format!("Digits {}", value["individual_digits"])],
+        Some("ByteLevel") => {
+            // Missing means true, as in the crate.
+            let regex = value["use_regex"] != false;
+            vec![format!("ByteLevel {} {regex}", value["add_prefix_space"])]
+        }
+        Some(_) => vec![value.to_string()],
+    }
 }
 
 fn split(pattern: &str) -> Result<PreTokenizerWrapper, String> {

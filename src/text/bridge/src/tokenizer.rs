@@ -42,16 +42,16 @@ pub enum Ends {
 }
 
 pub struct TextTokenizer {
-    inner: Tokenizer,
+    pub inner: Tokenizer,
     /// The added tokens once more, set not to match special ones.
     plain: AddedVocabulary,
-    ends: Ends,
+    pub ends: Ends,
     bytes: Vec<u8>,
     offsets: Vec<usize>,
     special: Vec<u8>,
-    leading_spaces: usize,
-    bos: Option<u32>,
-    eos: Option<u32>,
+    pub leading_spaces: usize,
+    pub bos: Option<u32>,
+    pub eos: Option<u32>,
 }
 
 impl TextTokenizer {
