@@ -21,8 +21,8 @@ namespace fathom {
 class GgufKeys {
  public:
   explicit GgufKeys(std::string file) : metadata_(std::move(file)) {}
-  GgufKeys(GgufKeys&&) = default;
-  GgufKeys& operator=(GgufKeys&&) = delete;
+  GgufKeys(const GgufKeys&) = delete;
+  GgufKeys& operator=(const GgufKeys&) = delete;
 
   void add_int(const std::string& key, int64_t value);  // U32
   void add_float(const std::string& key, double value);
