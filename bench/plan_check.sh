@@ -1,15 +1,24 @@
 #!/usr/bin/env bash
-# How well `fathom plan` predicts this machine: benchmarks the default model and three shapes, fits to the runs,
-# and prints predicted beside measured speeds, also by costs that do not know the model. Takes a quarter of an
-# hour on two cores that nobody else uses, and 11 GB of memory.
-#   bench/plan_check.sh [build/fathom] [folder for the runs]
+# How well `fathom plan` predicts this machine: benchmarks the default model and three shapes in turn, several times
+# over (other programs slow some runs), fits to the medians, and prints predicted beside measured speeds, also by
+# costs that do not know the model. A round takes 5 minutes on two cores that nobody else uses, and 11 GB of memory.
+#   bench/plan_check.sh [build/fathom] [folder for the runs] [rounds]
 set -euo pipefail
 fathom=${1:-build/fathom}
 folder=${2:-$(mktemp -d)}
+rounds=${3:-3}
 mkdir -p "$folder"
-"$fathom" bench --json >"$folder/default.json"
-"$fathom" bench --shape distill-1.5b --prefill 64,256,1024 --json >"$folder/distill-1.5b.json"
-"$fathom" bench --shape lite-6.7b --prefill 64,256 --repeat 1 --decode 12 --json >"$folder/lite-6.7b.json"
-"$fathom" bench --shape v2-lite-16b --prefill 64,256 --repeat 1 --decode 12 --json >"$folder/v2-lite-16b.json"
-"$fathom" plan --fit --fit-file "$folder/default.json" --fit-file "$folder/distill-1.5b.json" \
-  --fit-file "$folder/lite-6.7b.json" --fit-file "$folder/v2-lite-16b.json"
+files=()
+bench() {
+  local name=$1 round=$2
+  shift 2
+  "$fathom" bench "$@" --json >"$folder/$name.$round.json"
+  files+=(--fit-file "$folder/$name.$round.json")
+}
+for round in $(seq "$rounds"); do
+  bench default "$round"
+  bench distill-1.5b "$round" --shape distill-1.5b --prefill 64,256,1024 --repeat 1 --decode 12
+  bench lite-6.7b "$round" --shape lite-6.7b --prefill 64,256 --repeat 1 --decode 6
+  bench v2-lite-16b "$round" --shape v2-lite-16b --prefill 64,256 --repeat 1 --decode 8
+done
+"$fathom" plan --fit "${files[@]}"

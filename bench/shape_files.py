@@ -48,20 +48,29 @@ EXPERTS, EXPERTS_PER_TOKEN, SHARED_EXPERTS, EXPERT_HIDDEN = 64, 6, 2, 1408
 
 
 class RandomBlocks:
-    """Q4_0 tensors as views of one buffer of random blocks."""
+    """Q4_0 tensors as views of one buffer of random blocks.
+
+    Each tensor begins elsewhere and weights are 0 on average: layers that are all alike would turn every token's
+    activations the same way, and routers would send all tokens to the same experts.
+    """
+
+    PATTERN = 1_048_573  # blocks: a prime, so that a matrix's rows fall into it differently each time
 
     def __init__(self, bytes_needed):
         random = np.random.default_rng(1)
-        pattern = random.integers(0, 256, (1 << 20, BLOCK_BYTES), dtype=np.uint8)
+        low, high = random.integers(1, 16, (2, self.PATTERN, BLOCK_BYTES), dtype=np.uint8)  # -7 to 7
+        pattern = low | high << 4
         scales = random.uniform(0.003, 0.006, len(pattern)).astype(np.float16)
         pattern[:, :2] = scales.view(np.uint8).reshape(-1, 2)
-        repeats = -(-bytes_needed // pattern.size)
+        repeats = -(-bytes_needed // pattern.size) + 1
         self.buffer = np.tile(pattern.reshape(-1), repeats)
+        self.random = random
 
     def take(self, *shape):
         row = shape[-1] // BLOCK_ELEMENTS * BLOCK_BYTES
         count = int(np.prod(shape[:-1])) * row
-        return self.buffer[:count].reshape(*shape[:-1], row)
+        begin = int(self.random.integers(self.PATTERN)) * BLOCK_BYTES
+        return self.buffer[begin:begin + count].reshape(*shape[:-1], row)
 
 
 def add_metadata(writer, shape):

@@ -65,7 +65,9 @@ std::unexpected<Error> unknown_shape(std::string_view shape) {
 }
 
 // Norms are ones. Matrices are views of `blocks_`, other F32 tensors of `floats_`; both repeat a
-// short pattern, because drawing half a GB of numbers takes seconds.
+// short pattern, because drawing half a GB of numbers takes seconds. Each tensor begins elsewhere
+// in the pattern and weights are 0 on average: otherwise layers that are all alike would turn every
+// token's activations the same way, and routers would send all tokens to the same experts.
 class RandomCheckpoint final : public Checkpoint {
  public:
   RandomCheckpoint(const ModelConfig& config, std::string_view shape)
@@ -82,7 +84,8 @@ class RandomCheckpoint final : public Checkpoint {
     }
     fill_blocks(most_block_bytes);
     fill_floats(most_floats);
-    for (Tensor& tensor : tensors_) tensor.data = data_of(tensor);
+    std::minstd_rand random(3);
+    for (Tensor& tensor : tensors_) tensor.data = data_of(tensor, random());
   }
 
   const ModelConfig& config() const override { return config_; }
@@ -94,36 +97,42 @@ class RandomCheckpoint final : public Checkpoint {
 
  private:
   void fill_blocks(int64_t bytes) {
-    constexpr size_t kPattern = 1 << 18;
     std::minstd_rand random(1);
     std::uniform_real_distribution<float> scale(0.003F, 0.006F);
     std::vector<blocks::Q4_0> pattern(kPattern);
     for (blocks::Q4_0& block : pattern) {
       const uint16_t d = float_to_half(scale(random));
       block.d = {static_cast<uint8_t>(d), static_cast<uint8_t>(d >> 8)};
-      for (uint8_t& codes : block.qs) codes = static_cast<uint8_t>(random() >> 8);
+      for (uint8_t& codes : block.qs) {  // 1 to 15 stand for -7 to 7
+        codes = static_cast<uint8_t>((1 + random() % 15) | (1 + random() % 15) << 4);
+      }
     }
-    blocks_.reset(new std::byte[static_cast<size_t>(bytes)]);
-    const auto whole = static_cast<int64_t>(kPattern * sizeof(blocks::Q4_0));
-    for (int64_t at = 0; at < bytes; at += whole) {
+    constexpr auto kWhole = static_cast<int64_t>(kPattern * sizeof(blocks::Q4_0));
+    const int64_t all = bytes + kWhole;
+    blocks_.reset(new std::byte[static_cast<size_t>(all)]);
+    for (int64_t at = 0; at < all; at += kWhole) {
       std::memcpy(blocks_.get() + at, pattern.data(),
-                  static_cast<size_t>(std::min(whole, bytes - at)));
+                  static_cast<size_t>(std::min(kWhole, all - at)));
     }
   }
 
   void fill_floats(int64_t count) {
     std::minstd_rand random(2);
     std::normal_distribution<float> normal(0.0F, 0.02F);
-    floats_.resize(static_cast<size_t>(count));
+    floats_.resize(static_cast<size_t>(count) + kPattern);
     for (float& value : floats_) value = normal(random);
     ones_.assign(static_cast<size_t>(count), 1.0F);
   }
 
-  const std::byte* data_of(const Tensor& tensor) const {
-    if (tensor.dtype == DType::kQ4_0) return blocks_.get();
+  const std::byte* data_of(const Tensor& tensor, size_t random) const {
+    const size_t begin = random % kPattern;
+    if (tensor.dtype == DType::kQ4_0) return blocks_.get() + begin * sizeof(blocks::Q4_0);
     const bool norm = tensor.name.ends_with("norm.weight");
-    return reinterpret_cast<const std::byte*>((norm ? ones_ : floats_).data());
+    return reinterpret_cast<const std::byte*>(norm ? ones_.data() : floats_.data() + begin);
   }
+
+  // Blocks, and floats: a prime, so that a matrix's rows fall into it differently each time.
+  static constexpr size_t kPattern = 262'139;
 
   ModelConfig config_;
   std::filesystem::path path_;  // the shape's name: there is no file

@@ -209,7 +209,7 @@ Status run_tests(const Plan& plan, const BenchOptions& options, LanguageModel& m
                        .adapters = options.adapters,
                        .adapter_rank = options.adapter_rank};
     if (adapters.empty()) {
-      FATHOM_TRY(result.tokens_per_second, test.decode(plan.steps, batch, context));
+      FATHOM_TRY(result.tokens_per_second, test.decode(plan.steps, batch, context, options.repeat));
     } else {
       FATHOM_TRY(const auto speeds, test.decode_adapted(plan.steps, batch, context, adapters));
       result.tokens_per_second = speeds.without;
@@ -310,7 +310,7 @@ void add_bench(CLI::App& app, Chosen& chosen) {
       ->type_name("N,...");
   command
       ->add_option("--repeat", options->repeat,
-                   "prefill runs to take the best of (3; fewer once they have taken 5 seconds), "
+                   "runs of each to take the median of (3; fewer once they have taken 5 seconds), "
                    "after a short one that warms up")
       ->type_name("N");
   command

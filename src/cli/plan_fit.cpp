@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/median.h"
 #include "checkpoint/random_checkpoint.h"
 #include "cli/input_file.h"
 #include "cli/model_options.h"
@@ -60,15 +61,18 @@ Result<Observed> observe(const plan::BenchRun& run, const plan::ThisMachine& mac
 
 Result<std::vector<Observed>> observe_files(const std::vector<std::string>& files,
                                             const plan::ThisMachine& machine) {
-  std::vector<Observed> all;
+  std::vector<plan::BenchRun> runs;
   for (const std::string& file : files) {
     FATHOM_TRY(const std::string text, read_input_file(file));
-    FATHOM_TRY(const auto runs, plan::parse_bench_runs(text, file));
-    all.reserve(all.size() + runs.size());
-    for (const plan::BenchRun& run : runs) {
-      FATHOM_TRY(Observed observed, observe(run, machine));
-      all.push_back(std::move(observed));
-    }
+    FATHOM_TRY(auto more, plan::parse_bench_runs(text, file));
+    std::ranges::move(more, std::back_inserter(runs));
+  }
+  const std::vector<plan::BenchRun> merged = plan::merge_runs(runs);
+  std::vector<Observed> all;
+  all.reserve(merged.size());
+  for (const plan::BenchRun& run : merged) {
+    FATHOM_TRY(Observed observed, observe(run, machine));
+    all.push_back(std::move(observed));
   }
   return all;
 }
@@ -142,13 +146,6 @@ Result<std::vector<Comparison>> compare(const std::vector<Observed>& models,
   return rows;
 }
 
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  const size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
-
 }  // namespace
 
 Result<std::filesystem::path> measurements_folder() {
@@ -174,9 +171,9 @@ std::vector<plan::BenchLine> usual_bench_lines(int64_t context) {
 Status measure_lines(std::vector<plan::BenchLine>& lines, LanguageModel& model) {
   SpeedTest test(model);
   for (plan::BenchLine& line : lines) {
-    FATHOM_TRY(line.tokens_per_second, line.prefill
-                                           ? test.prefill(line.tokens, kRepeats)
-                                           : test.decode(line.tokens, line.batch, line.context));
+    FATHOM_TRY(line.tokens_per_second,
+               line.prefill ? test.prefill(line.tokens, kRepeats)
+                            : test.decode(line.tokens, line.batch, line.context, kRepeats));
   }
   return {};
 }

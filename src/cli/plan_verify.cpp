@@ -5,12 +5,10 @@
 #include <memory>
 
 #include "checkpoint/random_checkpoint.h"
+#include "cli/loopback_server.h"
 #include "cli/serve_costs.h"
 #include "cli/terminal.h"
 #include "engine/engine.h"
-#include "loadtest/run.h"
-#include "loadtest/summary.h"
-#include "serve/server.h"
 
 namespace fathom::cli {
 namespace {
@@ -20,7 +18,6 @@ struct Load {
   double share;  // of the highest rate that it keeps up with
 };
 constexpr Load kLoads[] = {{"light load", 0.15}, {"half load", 0.5}, {"near saturation", 0.85}};
-constexpr int kSampledPrompts = 32;  // to learn how many tokens a prompt of so many words has
 
 double d(int64_t n) {
   return static_cast<double>(n);
@@ -73,59 +70,6 @@ Result<std::vector<Comparison>> verify_steps(const VerifyRequest& request) {
   return rows;
 }
 
-// A server on a free port of the loopback, in this process, and what it is asked.
-class ServedModel {
- public:
-  static Result<std::unique_ptr<ServedModel>> start(const VerifyRequest& request) {
-    auto served = std::unique_ptr<ServedModel>(new ServedModel());
-    FATHOM_TRY(Model model, load_model(request.model));
-    served->model_ = std::move(model);
-    serve::ServeOptions options;
-    options.http.port = 0;
-    options.keep_ledger = false;
-    options.log = serve::LogFormat::kNone;
-    options.web_page = false;
-    options.engine.context = request.deployment.context;
-    options.engine.max_running = request.deployment.max_running;
-    FATHOM_TRY(served->server_,
-               serve::Server::start({{.name = "model", .model = *served->model_}}, options));
-    return served;
-  }
-
-  // How many tokens a request's prompt has on average, as the server renders it.
-  Result<double> prompt_tokens(const loadtest::Workload& workload) const {
-    double sum = 0;
-    for (uint64_t i = 0; i < kSampledPrompts; ++i) {
-      const std::string prompt = workload.ask(i).prompt;
-      FATHOM_TRY(const auto tokens, model_->tokenize(prompt));
-      sum += d(std::ssize(tokens));
-    }
-    return sum / kSampledPrompts;
-  }
-
-  Result<loadtest::Summary> load(const loadtest::Workload& workload, double rate,
-                                 double seconds) const {
-    loadtest::RunOptions options;
-    FATHOM_TRY(options.client.target,
-               loadtest::Target::parse(fmt::format("http://127.0.0.1:{}", server_->port())));
-    options.client.chat = false;
-    options.client.model = "model";
-    options.client.fields = {{"ignore_eos", true}};
-    options.arrivals = loadtest::Arrivals::kPoisson;
-    options.rate = rate;
-    options.duration = seconds;
-    FATHOM_TRY(const loadtest::RunLog log, loadtest::run(options, workload));
-    const loadtest::Summary summary = loadtest::summarise(log, 0);
-    if (summary.answered == 0) return fail("The server answered no request of the load test.");
-    return summary;
-  }
-
- private:
-  ServedModel() = default;
-  std::optional<Model> model_;
-  std::unique_ptr<serve::Server> server_;
-};
-
 // The highest rate that the prediction keeps up with, by bisection.
 double highest_rate(const VerifyRequest& request, plan::Workload workload) {
   const auto keeps_up = [&](double rate) {
@@ -160,7 +104,10 @@ void add_spread(std::vector<Comparison>& rows, const std::string& model, const s
 }
 
 Status verify_loads(const VerifyRequest& request, std::vector<Comparison>& rows) {
-  FATHOM_TRY(const auto served, ServedModel::start(request));
+  ServingOptions options;
+  options.context = request.deployment.context;
+  options.max_running = request.deployment.max_running;
+  FATHOM_TRY(const auto served, LoopbackServer::start(request.model, options));
   loadtest::WorkloadOptions lengths;
   lengths.seed = request.workload.seed;
   // A word is about one token; how many exactly is counted.
@@ -181,8 +128,11 @@ Status verify_loads(const VerifyRequest& request, std::vector<Comparison>& rows)
     const plan::Prediction predicted = request.predict(request.deployment, planned);
     note(fmt::format("fathom: {}, {:.2f} requests/s for {:.0f} s\n", load.name,
                      planned.requests_per_second, request.seconds));
-    FATHOM_TRY(const loadtest::Summary measured,
-               served->load(workload, planned.requests_per_second, request.seconds));
+    loadtest::RunOptions run;
+    run.arrivals = loadtest::Arrivals::kPoisson;
+    run.rate = planned.requests_per_second;
+    run.duration = request.seconds;
+    FATHOM_TRY(const loadtest::Summary measured, served->put(run, workload));
     add_spread(rows, name, fmt::format("TTFT, {}", load.name), predicted.ttft_seconds,
                measured.first_token);
     add_spread(rows, name, fmt::format("ITL, {}", load.name), predicted.itl_seconds,

@@ -1,6 +1,6 @@
-// What a server costs beside its model's arithmetic: time of each step and of each token drawn, and
-// memory of the process. Measured with the default model in a serving engine of this process. One
-// thread.
+// What a server costs beside its model's arithmetic: time of each step, token and request, and
+// memory of the process. Measured with the default model, once in a serving engine of this process
+// and once through a server, by a client on this machine. One thread.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,9 @@ namespace fathom::cli {
 struct ServeCosts {
   bool measured = false;  // false: there is no default model
   double step_seconds = 0;
-  double logit_seconds = 0;
+  double logit_seconds = 0;    // for each logit of a token: drawing it
+  double token_seconds = 0;    // for each token: writing it to a client, who reads it
+  double request_seconds = 0;  // until a prompt is tokens and the first token with its client
   double program_bytes = 0;
 
   void apply(plan::StepCosts& costs) const;

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <limits>
 #include <numeric>
 #include <span>
+
+#include "base/median.h"
 
 namespace fathom::cli {
 namespace {
@@ -13,13 +14,27 @@ namespace {
 // Enough to touch all weights (of an MoE model nearly all) without costing a large model another
 // whole prompt.
 constexpr int64_t kWarmUpTokens = 64;
-// Runs that took this long are not repeated: they vary little.
+// Runs are not repeated once they took this long together: long ones vary little.
 constexpr double kLongEnoughSeconds = 5;
 
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Of at most `repeats` runs.
+template <typename Run>
+double median_seconds(int repeats, const Run& run) {
+  std::vector<double> seconds;
+  double spent = 0;
+  while (std::ssize(seconds) < repeats && spent < kLongEnoughSeconds) {
+    const auto start = Clock::now();
+    run();
+    seconds.push_back(seconds_since(start));
+    spent += seconds.back();
+  }
+  return median(seconds);
 }
 
 int64_t pages_for(int64_t tokens) {
@@ -84,17 +99,11 @@ Result<double> SpeedTest::prefill(int64_t tokens, int repeats) {
   std::iota(pages.begin(), pages.end(), 0);
   Sequence warm_up{pages};
   fill(warm_up, std::min(tokens, kWarmUpTokens), BatchSequence::Logits::kLast, pool);
-  double best = std::numeric_limits<double>::infinity();
-  double spent = 0;
-  for (int run = 0; run < repeats && spent < kLongEnoughSeconds; ++run) {
+  const double seconds = median_seconds(repeats, [&] {
     Sequence sequence{pages};
-    const auto start = Clock::now();
     fill(sequence, tokens, BatchSequence::Logits::kLast, pool);
-    const double seconds = seconds_since(start);
-    best = std::min(best, seconds);
-    spent += seconds;
-  }
-  return static_cast<double>(tokens) / best;
+  });
+  return static_cast<double>(tokens) / seconds;
 }
 
 Result<CachePool> SpeedTest::prepare(std::vector<Sequence>& sequences, int64_t steps,
@@ -112,12 +121,14 @@ Result<CachePool> SpeedTest::prepare(std::vector<Sequence>& sequences, int64_t s
   return pool;
 }
 
-Result<double> SpeedTest::decode(int64_t steps, int64_t batch, int64_t depth) {
+Result<double> SpeedTest::decode(int64_t steps, int64_t batch, int64_t depth, int repeats) {
   std::vector<Sequence> sequences(static_cast<size_t>(batch));
   FATHOM_TRY(CachePool pool, prepare(sequences, 1 + steps, depth));
   step(sequences, pool);  // warms up
-  double seconds = 0;
-  for (int64_t i = 0; i < steps; ++i) seconds += step(sequences, pool);
+  const double seconds = median_seconds(repeats, [&] {
+    for (auto& sequence : sequences) sequence.length = depth + 1;
+    for (int64_t i = 0; i < steps; ++i) step(sequences, pool);
+  });
   return static_cast<double>(steps * batch) / seconds;
 }
 

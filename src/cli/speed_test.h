@@ -19,12 +19,14 @@ class SpeedTest {
   // The model must outlive it.
   explicit SpeedTest(LanguageModel& model) : model_(model) {}
 
-  // Tokens per second of a prompt of `tokens`; the best of `repeats` runs, or of as many as fit
-  // into some seconds, after a short one that warms up.
+  // Both give the median of `repeats` runs, or of as many as fit into some seconds, after a short
+  // one that warms up.
+
+  // Tokens per second of a prompt of `tokens`.
   Result<double> prefill(int64_t tokens, int repeats);
   // Tokens per second of all `batch` sequences together over `steps` steps, each sequence beginning
   // with `depth` tokens in the cache.
-  Result<double> decode(int64_t steps, int64_t batch, int64_t depth);
+  Result<double> decode(int64_t steps, int64_t batch, int64_t depth, int repeats);
 
   // The same without adapters and with them, sequence i having the (i mod N)th of N. A step of the
   // one follows a step of the other, so that whatever else the machine does slows down both.

@@ -189,7 +189,8 @@ StepTime StepTimer::time(const StepWork& work) const {
     }
     time.model = costs.seconds_of(units) / tp_ + time.link + time.host;
     const double serving =
-        costs.serve_step_seconds + costs.serve_logit_seconds * work.logits * vocab_;
+        costs.serve_step_seconds +
+        (costs.serve_logit_seconds * vocab_ + costs.serve_token_seconds) * work.logits;
     time.overhead += serving;
     time.seconds = time.model + serving;
   } else {

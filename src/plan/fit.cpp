@@ -5,8 +5,10 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "base/json.h"
+#include "base/median.h"
 #include "plan/this_machine.h"
 
 namespace fathom::plan {
@@ -206,6 +208,42 @@ Result<std::vector<BenchRun>> parse_bench_runs(std::string_view text, std::strin
   return runs;
 }
 
+std::vector<BenchRun> merge_runs(const std::vector<BenchRun>& runs) {
+  const auto of_model = [](const BenchRun& run) {
+    return std::tie(run.model, run.shape, run.kernels, run.threads, run.cache);
+  };
+  const auto measured = [](const BenchLine& line) {
+    return std::tie(line.prefill, line.tokens, line.batch, line.context);
+  };
+  std::vector<BenchRun> merged;
+  std::vector<std::vector<std::vector<double>>> speeds;  // of each line of each merged run
+  for (const BenchRun& run : runs) {
+    const auto known = std::ranges::find(merged, of_model(run), of_model);
+    const auto place = static_cast<size_t>(known - merged.begin());
+    if (known == merged.end()) {
+      merged.push_back(run);
+      merged.back().lines.clear();
+      speeds.emplace_back();
+    }
+    std::vector<BenchLine>& lines = merged[place].lines;
+    for (const BenchLine& line : run.lines) {
+      const auto same = std::ranges::find(lines, measured(line), measured);
+      const auto at = static_cast<size_t>(same - lines.begin());
+      if (same == lines.end()) {
+        lines.push_back(line);
+        speeds[place].emplace_back();
+      }
+      speeds[place][at].push_back(line.tokens_per_second);
+    }
+  }
+  for (size_t r = 0; r < merged.size(); ++r) {
+    for (size_t i = 0; i < merged[r].lines.size(); ++i) {
+      merged[r].lines[i].tokens_per_second = median(speeds[r][i]);
+    }
+  }
+  return merged;
+}
+
 std::optional<KeptFit> read_fit(const std::filesystem::path& file, const ThisMachine& machine) {
   std::ifstream in(file);
   if (!in) return std::nullopt;
@@ -229,6 +267,8 @@ std::optional<KeptFit> read_fit(const std::filesystem::path& file, const ThisMac
   }
   if (!take(json->value("serve_step_seconds", Json()), kept.costs.serve_step_seconds) ||
       !take(json->value("serve_logit_seconds", Json()), kept.costs.serve_logit_seconds) ||
+      !take(json->value("serve_token_seconds", Json()), kept.costs.serve_token_seconds) ||
+      !take(json->value("serve_request_seconds", Json()), kept.costs.serve_request_seconds) ||
       !take(json->value("program_bytes", Json()), kept.costs.program_bytes)) {
     return std::nullopt;
   }
@@ -242,6 +282,8 @@ Status write_fit(const std::filesystem::path& file, const ThisMachine& machine,
                      {"date", today()},
                      {"serve_step_seconds", costs.serve_step_seconds},
                      {"serve_logit_seconds", costs.serve_logit_seconds},
+                     {"serve_token_seconds", costs.serve_token_seconds},
+                     {"serve_request_seconds", costs.serve_request_seconds},
                      {"program_bytes", costs.program_bytes},
                      {"seconds", costs.seconds}};
   return write_measurements(file, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");

@@ -45,14 +45,17 @@ Result<StepCosts> fit_costs(const std::vector<FitSample>& samples, const StepCos
 
 // A JSON object that `fathom bench --json` printed.
 struct BenchRun {
-  std::string model;  // a file or folder
-  std::string shape;  // or a shape
-  std::string kernels;
+  std::string model = {};  // a file or folder
+  std::string shape = {};  // or a shape
+  std::string kernels = {};
   int threads = 0;
-  std::string cache;  // "f16"
-  std::vector<BenchLine> lines;
+  std::string cache = {};  // "f16"
+  std::vector<BenchLine> lines = {};
 };
 Result<std::vector<BenchRun>> parse_bench_runs(std::string_view text, std::string_view file);
+// One run for each model, kernels, threads and cache, in the order of their first: of lines that
+// were measured several times the median speed, because other programs slow some of them.
+std::vector<BenchRun> merge_runs(const std::vector<BenchRun>& runs);
 
 struct KeptFit {
   StepCosts costs;

@@ -55,6 +55,13 @@ ServerModel largest_server(const Deployment& deployment, const Demand& demand) {
   return server;
 }
 
+// A request's own time, outside of steps: every first token comes later by it.
+Percentiles later(Percentiles times, const Hardware& hardware) {
+  const double seconds = hardware.costs != nullptr ? hardware.costs->serve_request_seconds : 0;
+  for (double* time : {&times.mean, &times.p50, &times.p90, &times.p99}) *time += seconds;
+  return times;
+}
+
 struct Sized {
   ServerModel server;
   QueueEstimate queue;
@@ -89,7 +96,7 @@ Prediction estimate(const Deployment& deployment, const Demand& demand) {
   Prediction prediction;
   prediction.keeps_up = queue.keeps_up;
   prediction.utilisation = queue.utilisation;
-  prediction.ttft_seconds = queue.ttft_seconds;
+  prediction.ttft_seconds = later(queue.ttft_seconds, deployment.hardware);
   prediction.itl_seconds = queue.itl_seconds;
   prediction.requests_per_second = queue.requests_per_second * deployment.replicas;
   prediction.most_requests_per_second = queue.most_requests_per_second * deployment.replicas;
@@ -119,7 +126,7 @@ Result<Prediction> simulate(const Deployment& deployment, const Workload& worklo
   prediction.simulated = true;
   prediction.keeps_up = !run.queue_grows && run.refused == 0 && run.answered > 0;
   prediction.utilisation = run.seconds > 0 ? run.busy_seconds / run.seconds : 0;
-  prediction.ttft_seconds = run.ttft_seconds;
+  prediction.ttft_seconds = later(run.ttft_seconds, deployment.hardware);
   prediction.itl_seconds = run.itl_seconds;
   prediction.requests_per_second = run.requests_per_second * replicas;
   prediction.most_requests_per_second = queue.most_requests_per_second * replicas;

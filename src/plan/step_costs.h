@@ -95,6 +95,10 @@ struct StepCosts {
   // its logits (all threads draw together).
   double serve_step_seconds = 0;
   double serve_logit_seconds = 0;
+  // To each token for being written to a client, who reads it on the same machine, and to each
+  // request until its first token.
+  double serve_token_seconds = 0;
+  double serve_request_seconds = 0;
   double program_bytes = 0;  // of the process without weights, cache and activations
 
   double seconds_of(const UnitCounts& units) const;

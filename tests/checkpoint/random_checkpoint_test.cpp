@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "tensor/dequantize.h"
 
@@ -50,6 +52,34 @@ TEST(RandomCheckpoint, WeightsAreSmallAndDiffer) {
   dequantize(matrix->dtype, matrix->data, matrix->shape.elements(), values.data());
   for (const float value : values) ASSERT_LE(std::abs(value), 0.05F);
   EXPECT_GT(std::set<float>(values.begin(), values.begin() + 1000).size(), 100);
+}
+
+// Otherwise every layer turns activations the same way, and all tokens choose the same experts.
+TEST(RandomCheckpoint, LayersDifferAndWeightsAreZeroOnAverage) {
+  const auto checkpoint = make_random_checkpoint("v2-lite-16b");
+  ASSERT_TRUE(checkpoint.has_value());
+  const auto values_of = [&](const std::string& name) {
+    const Tensor* tensor = (*checkpoint)->find(name);
+    EXPECT_NE(tensor, nullptr) << name;
+    std::vector<float> values(static_cast<size_t>(tensor->shape.elements()));
+    dequantize(tensor->dtype, tensor->data, tensor->shape.elements(), values.data());
+    return values;
+  };
+  for (const std::string part : {"mlp.gate.weight", "self_attn.kv_a_proj_with_mqa.weight"}) {
+    const auto one = values_of("model.layers.3." + part);
+    const auto other = values_of("model.layers.4." + part);
+    double sum = 0;
+    double squares = 0;
+    double product = 0;
+    for (size_t i = 0; i < one.size(); ++i) {
+      sum += one[i];
+      squares += one[i] * one[i];
+      product += one[i] * other[i];
+    }
+    const auto count = static_cast<double>(one.size());
+    EXPECT_LT(std::abs(product), 0.05 * squares) << part;
+    EXPECT_LT(std::abs(sum) / count, 0.01 * std::sqrt(squares / count)) << part;
+  }
 }
 
 TEST(RandomCheckpoint, AnUnknownShapeNamesTheNearest) {

@@ -92,6 +92,24 @@ TEST(BenchRuns, AreReadAsTheyWerePrinted) {
   EXPECT_EQ(steps[0].logits, 0);
 }
 
+TEST(BenchRuns, OfOneModelBecomeOneWithMedians) {
+  const auto run = [](const char* shape, double speed) {
+    return BenchRun{.shape = shape,
+                    .lines = {{.prefill = true, .tokens = 64, .tokens_per_second = speed},
+                              {.tokens = 8, .batch = 4, .tokens_per_second = 2 * speed}}};
+  };
+  std::vector<BenchRun> runs = {run("a", 10), run("b", 5), run("a", 30), run("a", 11)};
+  runs[3].lines.push_back({.tokens = 8, .batch = 8, .tokens_per_second = 7});
+  const auto merged = merge_runs(runs);
+  ASSERT_EQ(merged.size(), 2U);
+  EXPECT_EQ(merged[0].shape, "a");
+  ASSERT_EQ(merged[0].lines.size(), 3U);
+  EXPECT_EQ(merged[0].lines[0].tokens_per_second, 11);
+  EXPECT_EQ(merged[0].lines[1].tokens_per_second, 22);
+  EXPECT_EQ(merged[0].lines[2].tokens_per_second, 7);
+  EXPECT_EQ(merged[1].lines[1].tokens_per_second, 10);
+}
+
 TEST(BenchRuns, ThatAreNoneSayWhatIsWrong) {
   for (const char* text :
        {"{", "{}", R"({"machine": {}, "model": {}, "results": []})",

@@ -1,0 +1,36 @@
+// A server of this process on a free port of the loopback, and load put on it from here: what a
+// client on the same machine sees. One thread calls; the server has its own.
+#pragma once
+
+#include <memory>
+
+#include "base/result.h"
+#include "cli/model_options.h"
+#include "engine/serving_engine.h"
+#include "loadtest/run.h"
+#include "loadtest/summary.h"
+#include "loadtest/workload.h"
+#include "serve/server.h"
+
+namespace fathom::cli {
+
+class LoopbackServer {
+ public:
+  static Result<std::unique_ptr<LoopbackServer>> start(const ModelOptions& model,
+                                                       const ServingOptions& engine);
+
+  const Model& model() const { return model_; }
+  // How many tokens a request's prompt has on average.
+  Result<double> prompt_tokens(const loadtest::Workload& workload) const;
+  // Puts the load on; answers have exactly the length that the workload says. Only the arrivals of
+  // `options` count. Fails where no request was answered.
+  Result<loadtest::Summary> put(loadtest::RunOptions options,
+                                const loadtest::Workload& workload) const;
+
+ private:
+  explicit LoopbackServer(Model model) : model_(std::move(model)) {}
+  Model model_;
+  std::unique_ptr<serve::Server> server_;
+};
+
+}  // namespace fathom::cli
