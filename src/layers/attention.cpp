@@ -58,10 +58,9 @@ void GroupedQueryAttention::forward(const Step& step, const float* x, float* y) 
   float* v = step.workspace.floats(step.rows * kv_width);   // [rows, kv_heads * dim]
   float* out = step.workspace.floats(step.rows * q_width);  // [rows, heads * dim]
 
-  // Fine inputs where they win most: docs/performance.md has what each is worth.
-  const Projection fine_q{.linear = &q_, .y = q, .y_stride = q_width, .fine_input = true};
-  const Projection fine_v{.linear = &v_, .y = v, .y_stride = kv_width, .fine_input = true};
-  project(step, x, hidden, {fine_q, {&k_, k, kv_width}, fine_v});
+  // Without fine inputs of keys answers left the exact ones earlier: docs/performance.md.
+  project(step, x, hidden,
+          {{&q_, q, q_width, true}, {&k_, k, kv_width, true}, {&v_, v, kv_width, true}});
   if (q_norm_) {
     q_norm_->forward(step.kernels, q, dim, step.rows * shape_.heads, q, dim);
     k_norm_->forward(step.kernels, k, dim, step.rows * shape_.kv_heads, k, dim);
