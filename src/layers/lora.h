@@ -8,7 +8,8 @@
 // [nope] -> [latent], and then one for each head's values, on the latent.
 //
 // Their values are kept as F16 where that loses next to nothing, and as F32 by kernels that compute
-// exactly. Adapters are immutable after make() and may be used by many steps; they must outlive them.
+// exactly. Adapters are immutable after make() and may be used by many steps; they must outlive
+// them.
 #pragma once
 
 #include <cstdint>

@@ -96,8 +96,9 @@ FathomText fathom_tokenizer_piece(const FathomTokenizer* tokenizer, int32_t id);
 /* -1 if there is no such piece. */
 int64_t fathom_tokenizer_id(const FathomTokenizer* tokenizer, FathomSlice piece);
 
-/* gguf: the tokenizer.ggml keys as a JSON object with the members model, pre, tokens, types, scores,
- * merges, bos, eos, unknown, add_bos, add_eos, add_space_prefix; otherwise tokenizer.json. */
+/* gguf: the tokenizer.ggml keys as a JSON object with the members model, pre, tokens, types,
+ * scores, merges, bos, eos, unknown, add_bos, add_eos, add_space_prefix; otherwise tokenizer.json.
+ */
 bool fathom_tokenizer_export(const FathomTokenizer* tokenizer, bool gguf, FathomText* text,
                              FathomText* error);
 
