@@ -31,7 +31,8 @@ std::string model_argument(const ModelFacts& model) {
   if (model.on_disk) return shell_word(model.name);
   if (model.repository.empty()) return "";
   if (model.precision == model.published) return model.repository;
-  return fmt::format("{}-{}", model.name, model.precision);
+  if (model.precision == "bf16") return fmt::format("{}-bf16", model.name);
+  return fmt::format("{}-{}.gguf", model.name, model.precision);
 }
 
 }  // namespace
@@ -42,8 +43,10 @@ std::vector<std::string> prepare_commands(const ModelFacts& model) {
   if (model.precision == model.published) return commands;
   std::string how = "--method none --type bf16";
   if (model.precision != "bf16") {
-    // Embedding and head stay in 16 bits in a directory.
-    how = fmt::format("--bits {} --group 32", model.precision == "q8_0" ? 8 : 4);
+    how = fmt::format("--format gguf --bits {} --embedding {}", model.precision == "q8_0" ? 8 : 4,
+                      model.precision);
+    // Of a tied model the embedding is the head.
+    if (!model.config.tied_embeddings) how += fmt::format(" --head {}", model.precision);
   }
   commands.push_back(
       fmt::format("fathom quantize -m {} -o {} {}", model.repository, model_argument(model), how));

@@ -202,7 +202,7 @@ TEST_F(PlanTest, SaysWhatMustBeDoneBeforeTheCommand) {
   ASSERT_EQ(made.code, 0) << made.err;
   const size_t pull = made.out.find("    fathom pull deepseek-ai/");
   const size_t quantize = made.out.find("    fathom quantize -m deepseek-ai/");
-  const size_t serve = made.out.find("    fathom serve -m r1-distill-qwen-1.5b-q4_0 ");
+  const size_t serve = made.out.find("    fathom serve -m r1-distill-qwen-1.5b-q4_0.gguf ");
   EXPECT_LT(pull, quantize) << made.out;
   EXPECT_LT(quantize, serve) << made.out;
   // What is on disk needs nothing, and a configuration has no weights.

@@ -32,12 +32,12 @@ TEST(Commands, MakeThePrecisionThatIsNotPublished) {
   EXPECT_EQ(prepare_commands(lite),
             (std::vector<std::string>{
                 "fathom pull deepseek-ai/DeepSeek-V2-Lite-Chat",
-                "fathom quantize -m deepseek-ai/DeepSeek-V2-Lite-Chat -o v2-lite-q4_0 "
-                "--bits 4 --group 32"}));
-  EXPECT_TRUE(serve(lite).starts_with("fathom serve -m v2-lite-q4_0 "));
+                "fathom quantize -m deepseek-ai/DeepSeek-V2-Lite-Chat -o v2-lite-q4_0.gguf "
+                "--format gguf --bits 4 --embedding q4_0 --head q4_0"}));
+  EXPECT_TRUE(serve(lite).starts_with("fathom serve -m v2-lite-q4_0.gguf "));
   EXPECT_EQ(prepare_commands(model("smollm2-135m", "q8_0")).back(),
-            "fathom quantize -m HuggingFaceTB/SmolLM2-135M-Instruct -o smollm2-135m-q8_0 "
-            "--bits 8 --group 32");
+            "fathom quantize -m HuggingFaceTB/SmolLM2-135M-Instruct -o smollm2-135m-q8_0.gguf "
+            "--format gguf --bits 8 --embedding q8_0");
   const ModelFacts v3 = model("v3", "bf16");
   EXPECT_EQ(prepare_commands(v3).back(),
             "fathom quantize -m deepseek-ai/DeepSeek-V3 -o v3-bf16 --method none --type bf16");

@@ -175,7 +175,8 @@ TEST(Ranking, PrintsTheCommandWhereThisProgramRuns) {
   ASSERT_TRUE(ranking);
   for (const Ranked& ranked : ranking->deployments) {
     if (ranked.deployment.hardware.name == "cpu") {
-      EXPECT_EQ(ranked.command.find("fathom serve -m r1-distill-qwen-1.5b-q4_0 --context 4096"), 0U)
+      EXPECT_EQ(
+          ranked.command.find("fathom serve -m r1-distill-qwen-1.5b-q4_0.gguf --context 4096"), 0U)
           << ranked.command;
       EXPECT_GT(ranked.kv_memory_bytes, 0);
     } else {
