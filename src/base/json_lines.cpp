@@ -25,7 +25,7 @@ Status read_json_lines(std::string_view text, std::string_view file,
     if (const Status done = read_line(line, read); !done) {
       std::string_view why = done.error().message;
       while (why.ends_with('.')) why.remove_suffix(1);
-      return usage_error("{}, line {}: {}.", file, number, why);
+      return fail("{}, line {}: {}.", file, number, why);
     }
   }
   return {};

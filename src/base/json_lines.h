@@ -11,7 +11,7 @@
 namespace fathom {
 
 // Calls `read` for each object in order. The first line that is no object, or that `read` fails
-// for, is an error (kUsage) with the file's name and the line's number before the reason, which has
+// for, is an error with the file's name and the line's number before the reason, which has
 // no full stop of its own.
 Status read_json_lines(std::string_view text, std::string_view file,
                        FunctionRef<Status(const nlohmann::json&)> read);

@@ -246,12 +246,12 @@ void add_quantize(CLI::App& app, Chosen& chosen) {
                     "INT4 with zero points (GGUF: minima, Q4_1)");
   command
       ->add_option("--target-bits", options->target_bits,
-                   "GGUF: mixed precision, at most this many bits a weight over all matrices, the "
+                   "mixed precision: at most this many bits a weight over all matrices, the "
                    "embedding and the head; spent where they lose least")
       ->type_name("BITS");
   command
       ->add_option("--target-size", options->target_size,
-                   "GGUF: mixed precision, a file of at most this size, such as 3.2GB")
+                   "mixed precision: files of at most this size, such as 3.2GB")
       ->type_name("SIZE");
   command->add_option("--type", options->type, "with --method none: the type of matrices")
       ->type_name("f32|f16|bf16");

@@ -8,7 +8,7 @@ namespace fathom {
 
 OverlayCheckpoint::OverlayCheckpoint(const Checkpoint& original,
                                      const std::vector<Tensor>& replacements)
-    : original_(original), tensors_(original.tensors()) {
+    : DerivedCheckpoint(original, original.tensors()) {
   for (const Tensor& replacement : replacements) {
     const auto place = std::ranges::lower_bound(tensors_, replacement.name, {}, &Tensor::name);
     FATHOM_ASSERT(place != tensors_.end() && place->name == replacement.name &&

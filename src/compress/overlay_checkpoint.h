@@ -5,26 +5,14 @@
 
 #include <vector>
 
-#include "checkpoint/checkpoint.h"
+#include "compress/derived_checkpoint.h"
 
 namespace fathom {
 
-class OverlayCheckpoint final : public Checkpoint {
+class OverlayCheckpoint final : public DerivedCheckpoint {
  public:
   // Replacements have names of the original's tensors, and their shapes.
   OverlayCheckpoint(const Checkpoint& original, const std::vector<Tensor>& replacements);
-
-  const ModelConfig& config() const override { return original_.config(); }
-  const TextSource& text() const override { return original_.text(); }
-  const GenerationDefaults& generation() const override { return original_.generation(); }
-  const std::filesystem::path& path() const override { return original_.path(); }
-  std::string_view format() const override { return original_.format(); }
-  const std::vector<Tensor>& tensors() const override { return tensors_; }
-  std::span<const MappedFile> files() const override { return original_.files(); }
-
- private:
-  const Checkpoint& original_;
-  std::vector<Tensor> tensors_;
 };
 
 }  // namespace fathom

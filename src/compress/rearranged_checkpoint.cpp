@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "checkpoint/gguf_names.h"
+#include "compress/derived_checkpoint.h"
 #include "tensor/dequantize.h"
 #include "tensor/encode.h"
 
@@ -13,17 +14,9 @@ namespace fathom {
 
 namespace {
 
-class RearrangedCheckpoint final : public Checkpoint {
+class RearrangedCheckpoint final : public DerivedCheckpoint {
  public:
-  explicit RearrangedCheckpoint(const Checkpoint& original) : original_(original) {}
-
-  const ModelConfig& config() const override { return original_.config(); }
-  const TextSource& text() const override { return original_.text(); }
-  const GenerationDefaults& generation() const override { return original_.generation(); }
-  const std::filesystem::path& path() const override { return original_.path(); }
-  std::string_view format() const override { return original_.format(); }
-  const std::vector<Tensor>& tensors() const override { return tensors_; }
-  std::span<const MappedFile> files() const override { return original_.files(); }
+  explicit RearrangedCheckpoint(const Checkpoint& original) : DerivedCheckpoint(original, {}) {}
 
   Status fill(OutputFormat format) {
     const bool to_gguf = format == OutputFormat::kGguf;
@@ -112,8 +105,6 @@ class RearrangedCheckpoint final : public Checkpoint {
     add(keys, beside(keys, "kv_b_proj"), {heads * rows, rank}, whole);
   }
 
-  const Checkpoint& original_;
-  std::vector<Tensor> tensors_;
   std::deque<std::vector<std::byte>> owned_;
 };
 

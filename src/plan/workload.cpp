@@ -82,14 +82,15 @@ Result<PastRequest> parse_request(const nlohmann::json& line) {
 
 Result<std::vector<PastRequest>> parse_past_requests(std::string_view text, std::string_view file) {
   std::vector<PastRequest> requests;
-  FATHOM_CHECK(read_json_lines(text, file, [&](const nlohmann::json& line) -> Status {
+  const Status read = read_json_lines(text, file, [&](const nlohmann::json& line) -> Status {
     FATHOM_TRY(const PastRequest request, parse_request(line));
     if (!requests.empty() && request.at < requests.back().at) {
       return fail("\"at\" is before that of the line above");
     }
     requests.push_back(request);
     return {};
-  }));
+  });
+  if (!read) return usage_error("{}", read.error().message);
   if (requests.size() < 2) {
     return usage_error("{} has {} requests in it; a load needs two at least.", file,
                        requests.size());

@@ -25,7 +25,7 @@ TEST(JsonLines, NameTheLineThatIsWrong) {
     ASSERT_FALSE(done) << line;
     EXPECT_TRUE(done.error().message.starts_with("day.jsonl, line 3: ")) << done.error().message;
     EXPECT_TRUE(done.error().message.ends_with('.'));
-    EXPECT_EQ(done.error().kind, ErrorKind::kUsage);
+    EXPECT_EQ(done.error().kind, ErrorKind::kFailed);
   }
   const Status refused = read_json_lines(
       "{}\n", "day.jsonl", [](const nlohmann::json&) -> Status { return fail("no \"at\""); });

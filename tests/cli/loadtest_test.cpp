@@ -88,7 +88,7 @@ TEST(LoadtestCommand, NamesTheLineOfATraceThatIsWrong) {
   const std::string trace = directory.path() / "day.jsonl";
   std::ofstream(trace) << "{\"prompt\": \"a\", \"max_tokens\": 1}\n{\"prompt\": 5}\n";
   const Finished done = run({"loadtest", "http://127.0.0.1:9", "--trace", trace});
-  EXPECT_EQ(done.code, 2);
+  EXPECT_EQ(done.code, 1);
   EXPECT_NE(done.err.find("day.jsonl, line 2: \"prompt\" must be a text."), std::string::npos)
       << done.err;
 }

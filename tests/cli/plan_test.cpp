@@ -205,6 +205,7 @@ TEST_F(PlanTest, SaysWhatMustBeDoneBeforeTheCommand) {
   const size_t serve = made.out.find("    fathom serve -m r1-distill-qwen-1.5b-q4_0.gguf ");
   EXPECT_LT(pull, quantize) << made.out;
   EXPECT_LT(quantize, serve) << made.out;
+  EXPECT_NE(serve, std::string::npos) << made.out;
   // What is on disk needs nothing, and a configuration has no weights.
   const Finished own = plan({"-m", talking_model(), "--sessions", "1", "--context", "128",
                              "--prompt", "16", "--output", "8", "--json"});
