@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
 #include <fstream>
 #include <string>
+
+#include "temporary_directory.h"
 
 namespace fathom {
 namespace {
@@ -17,21 +17,10 @@ using Ids = std::vector<int>;
 
 class FakeTree {
  public:
-  FakeTree() {
-    std::string name = (fs::temp_directory_path() / "fathom-topology-XXXXXX").string();
-    if (mkdtemp(name.data()) != nullptr) root_ = name;
-  }
-  ~FakeTree() {
-    std::error_code ignored;
-    fs::remove_all(root_, ignored);
-  }
-  FakeTree(const FakeTree&) = delete;
-  FakeTree& operator=(const FakeTree&) = delete;
-
-  const fs::path& root() const { return root_; }
+  const fs::path& root() const { return directory_.path(); }
   void write(const std::string& path, const std::string& text) const {
-    fs::create_directories((root_ / path).parent_path());
-    std::ofstream(root_ / path) << text;
+    fs::create_directories((root() / path).parent_path());
+    std::ofstream(root() / path) << text;
   }
   void cpu(int id, const std::string& siblings) const {
     write("devices/system/cpu/cpu" + std::to_string(id) + "/topology/thread_siblings_list",
@@ -42,7 +31,7 @@ class FakeTree {
   }
 
  private:
-  fs::path root_;
+  test::TemporaryDirectory directory_;
 };
 
 Ids order(const CpuTopology& topology) {

@@ -1,11 +1,12 @@
 #include "checkpoint/stored_temperature.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <fstream>
 #include <iterator>
+
+#include "temporary_directory.h"
 
 namespace fathom {
 namespace {
@@ -14,11 +15,6 @@ namespace fs = std::filesystem;
 
 class StoredTemperatureTest : public ::testing::Test {
  protected:
-  StoredTemperatureTest() {
-    std::string name = (fs::temp_directory_path() / "temperatureXXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~StoredTemperatureTest() override { fs::remove_all(folder_); }
   static std::unique_ptr<Checkpoint> open(const fs::path& path) {
     auto checkpoint = Checkpoint::open(path);
     EXPECT_TRUE(checkpoint) << checkpoint.error().message;
@@ -39,7 +35,8 @@ class StoredTemperatureTest : public ::testing::Test {
     }
   }
 
-  fs::path folder_;
+  const test::TemporaryDirectory directory_;
+  const fs::path folder_ = directory_.path();
   const fs::path gguf_ = FATHOM_TEST_DATA "/golden/quantized/Q4_K.gguf";
   const fs::path directory_ = FATHOM_TEST_DATA "/golden/models/llama_mha";
 };

@@ -1,8 +1,6 @@
 // The smallest checkpoints that open: a starting point for tests that break one thing.
 #pragma once
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -12,6 +10,7 @@
 
 #include "checkpoint/gguf_writer.h"
 #include "checkpoint/safetensors_writer.h"
+#include "temporary_directory.h"
 
 namespace fathom {
 
@@ -124,23 +123,11 @@ inline SafetensorsWriter tiny_llama_weights() {
 // A directory that is removed with all it holds.
 class CheckpointDirectory {
  public:
-  CheckpointDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "fathom-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~CheckpointDirectory() {
-    std::error_code ignored;  // a test may have taken the permission away
-    std::filesystem::permissions(path_, std::filesystem::perms::owner_all, ignored);
-    std::filesystem::remove_all(path_, ignored);
-  }
-  CheckpointDirectory(const CheckpointDirectory&) = delete;
-  CheckpointDirectory& operator=(const CheckpointDirectory&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& path() const { return directory_.path(); }
 
   std::filesystem::path write(const std::string& name, std::string_view text) const {
-    std::ofstream(path_ / name, std::ios::binary) << text;
-    return path_ / name;
+    std::ofstream(path() / name, std::ios::binary) << text;
+    return path() / name;
   }
   std::filesystem::path write(const std::string& name, std::span<const std::byte> bytes) const {
     return write(name, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
@@ -151,7 +138,7 @@ class CheckpointDirectory {
   }
 
  private:
-  std::filesystem::path path_;
+  test::TemporaryDirectory directory_;
 };
 
 }  // namespace fathom

@@ -87,15 +87,14 @@ TEST(Bench, MeasuresSeveralBatchesAndDepthsWhereNothingIsSaid) {
 }
 
 TEST(Bench, DrawsEveryResultIntoTheRoofline) {
-  const std::filesystem::path file =
-      std::filesystem::path(testing::TempDir()) / "bench_test_roofline.svg";
+  const TemporaryDirectory directory;
+  const std::filesystem::path file = directory.path() / "roofline.svg";
   const Finished finished =
       run({"bench", "-m", golden_model("llama_gqa_tied"), "--prefill", "8", "--decode", "2",
            "--batch", "1,2", "--context", "0,16", "--roofline", file.string()});
   ASSERT_EQ(finished.code, 0) << finished.err;
   std::ifstream stream(file);
   const std::string svg{std::istreambuf_iterator<char>(stream), {}};
-  std::filesystem::remove(file);
   EXPECT_TRUE(svg.starts_with("<svg ")) << svg.substr(0, 100);
   for (const char* label : {">prefill 8<", ">decode 1<", ">decode 2<", ">decode 2 at 16<"}) {
     EXPECT_NE(svg.find(label), std::string::npos) << label;

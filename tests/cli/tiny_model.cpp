@@ -71,17 +71,6 @@ void write_file(const std::filesystem::path& path, const std::string& text) {
 
 }  // namespace
 
-TemporaryDirectory::TemporaryDirectory() {
-  std::string name = (std::filesystem::temp_directory_path() / "fathom-cli-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a directory");
-  path_ = name;
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 std::string golden_model(const std::string& name) {
   return std::string(FATHOM_TEST_DATA) + "/golden/models/" + name;
 }

@@ -5,20 +5,9 @@
 #include <filesystem>
 #include <string>
 
+#include "temporary_directory.h"
+
 namespace fathom::test {
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  ~TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 struct TinyModel {
   bool thinks = false;  // the template opens <think>

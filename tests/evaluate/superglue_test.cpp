@@ -7,6 +7,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "temporary_directory.h"
+
 namespace fathom {
 namespace {
 
@@ -78,17 +80,13 @@ TEST(SuperGlue, ScoresAPerfectModelAsTheLeaderboardDoes) {
 
 class BrokenSuperGlue : public ::testing::Test {
  protected:
-  BrokenSuperGlue() : directory_(fs::path(::testing::TempDir()) / "broken-superglue") {
-    fs::remove_all(directory_);
-  }
-  ~BrokenSuperGlue() override { fs::remove_all(directory_); }
   std::string error(const std::string& task, const std::string& folder, const std::string& lines) {
-    fs::create_directories(directory_ / folder);
-    std::ofstream(directory_ / folder / "val.jsonl") << lines;
-    const auto read = read_superglue(task, directory_, 0);
+    fs::create_directories(directory_.path() / folder);
+    std::ofstream(directory_.path() / folder / "val.jsonl") << lines;
+    const auto read = read_superglue(task, directory_.path(), 0);
     return read ? "" : read.error().message;
   }
-  fs::path directory_;
+  const test::TemporaryDirectory directory_;
 };
 
 TEST_F(BrokenSuperGlue, IsNamedWithFileLineAndMember) {
@@ -123,7 +121,7 @@ TEST_F(BrokenSuperGlue, SaysWhichTasksAndFilesThereAre) {
   const auto unknown = read_superglue("glue", kGolden / "superglue", 0);
   ASSERT_FALSE(unknown);
   EXPECT_NE(unknown.error().message.find("boolq"), std::string::npos);
-  const auto missing = read_superglue("rte", directory_, 0);
+  const auto missing = read_superglue("rte", directory_.path(), 0);
   ASSERT_FALSE(missing);
   EXPECT_NE(missing.error().message.find("RTE/val.jsonl"), std::string::npos);
   const auto shots = read_superglue("rte", kGolden / "superglue", 100);

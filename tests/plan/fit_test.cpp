@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "plan/this_machine.h"
+#include "temporary_directory.h"
 
 namespace fathom::plan {
 namespace {
@@ -123,7 +124,8 @@ TEST(BenchRuns, ThatAreNoneSayWhatIsWrong) {
 }
 
 TEST(KeptFit, IsOfOneMachine) {
-  const auto file = std::filesystem::temp_directory_path() / "fathom_fit_test" / "fit.json";
+  const test::TemporaryDirectory directory;
+  const auto file = directory.path() / "made" / "fit.json";
   ThisMachine machine;
   machine.cpu = "A";
   machine.threads = 2;
@@ -140,7 +142,6 @@ TEST(KeptFit, IsOfOneMachine) {
   machine.threads = 2;
   std::ofstream(file) << R"({"seconds": [1]})";
   EXPECT_FALSE(read_fit(file, machine).has_value());
-  std::filesystem::remove_all(file.parent_path());
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 #include "plan/quality.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "plan/evaluations.h"
 #include "storage/results.h"
+#include "temporary_directory.h"
 
 namespace fathom::plan {
 namespace {
@@ -96,13 +96,8 @@ TEST(Quality, IsByTheTaskThatMostModelsWereMeasuredBy) {
 
 class Evaluations : public ::testing::Test {
  protected:
-  Evaluations() {
-    std::string name = (std::filesystem::temp_directory_path() / "evaluationsXXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~Evaluations() override { std::filesystem::remove_all(folder_); }
-
-  std::filesystem::path folder_;
+  const test::TemporaryDirectory directory_;
+  const std::filesystem::path folder_ = directory_.path();
 };
 
 TEST_F(Evaluations, AreReadFromTheResultsOfTasks) {

@@ -2,10 +2,10 @@
 #include "serve/plan_api.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "serve/server_fixture.h"
 #include "storage/results.h"
+#include "temporary_directory.h"
 
 namespace fathom::serve {
 namespace {
@@ -24,8 +24,8 @@ ApiError refusal(std::string_view body) {
 }
 
 TEST(PlanApi, TellsMeasuredScoresFromClaims) {
-  std::string folder = (std::filesystem::temp_directory_path() / "planXXXXXX").string();
-  const std::filesystem::path path = std::filesystem::path(mkdtemp(folder.data())) / "results.db";
+  const test::TemporaryDirectory folder;
+  const std::filesystem::path path = folder.path() / "results.db";
   {
     auto results = EvaluationResults::open(path);
     ASSERT_TRUE(results) << results.error().message;

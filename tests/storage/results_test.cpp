@@ -1,25 +1,22 @@
 #include "storage/results.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
+
+#include "temporary_directory.h"
 
 namespace fathom {
 namespace {
 
 class EvaluationResultsTest : public ::testing::Test {
  protected:
-  EvaluationResultsTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "resultsXXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~EvaluationResultsTest() override { std::filesystem::remove_all(folder_); }
   EvaluationResults open() const {
     auto results = EvaluationResults::open(folder_ / "deep" / "evaluations.db");
     EXPECT_TRUE(results) << results.error().message;
     return *std::move(results);
   }
 
-  std::filesystem::path folder_;
+  const test::TemporaryDirectory directory_;
+  const std::filesystem::path folder_ = directory_.path();
   EvaluationKey key_{
       .model = "Tiny", .identity = "12ab", .precision = "Q4_0", .task = "boolq", .settings = "{}"};
 };
