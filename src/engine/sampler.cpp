@@ -102,19 +102,27 @@ bool Sampler::penalties_matter() const {
          options_.frequency_penalty != 0.0F;
 }
 
+Sampler::Scratch& Sampler::scratch_of_thread() {
+  thread_local Scratch scratch;
+  return scratch;
+}
+
 int32_t Sampler::sample(std::span<const float> logits, std::span<const uint32_t> allowed) {
-  choose_candidates(logits, allowed);
-  const int32_t token = options_.temperature == 0.0F ? candidates_.front().token : draw();
+  Scratch& scratch = scratch_of_thread();
+  choose_candidates(logits, allowed, scratch);
+  const std::vector<Candidate>& candidates = scratch.candidates;
+  const int32_t token = options_.temperature == 0.0F ? candidates.front().token : draw(candidates);
   say(token);
   return token;
 }
 
 std::span<const TokenProbability> Sampler::distribution(std::span<const float> logits) {
-  choose_candidates(logits, {});
+  Scratch& scratch = scratch_of_thread();
+  choose_candidates(logits, {}, scratch);
   double total = 0;
-  for (const Candidate& candidate : candidates_) total += candidate.weight;
+  for (const Candidate& candidate : scratch.candidates) total += candidate.weight;
   distribution_.clear();
-  for (const Candidate& candidate : candidates_) {
+  for (const Candidate& candidate : scratch.candidates) {
     distribution_.push_back({candidate.token, candidate.weight / total});
   }
   return distribution_;
@@ -128,30 +136,30 @@ void Sampler::say(int32_t token) {
   if (penalties_matter()) see(token, true);
 }
 
-// Fills candidates_ with the tokens that may be drawn and their weights.
-void Sampler::choose_candidates(std::span<const float> logits, std::span<const uint32_t> allowed) {
+// Fills scratch.candidates with the tokens that may be drawn and their weights.
+void Sampler::choose_candidates(std::span<const float> logits, std::span<const uint32_t> allowed,
+                                Scratch& scratch) {
   FATHOM_ASSERT(!logits.empty());
   if (penalties_matter()) {
     prepare(logits.size());
-    logits = penalize(logits);
+    logits = penalize(logits, scratch);
   }
-  if (!allowed.empty()) logits = forbid(logits, allowed);
+  if (!allowed.empty()) logits = forbid(logits, allowed, scratch);
   if (options_.temperature == 0.0F) {
     const int32_t best = most_likely(logits);
-    candidates_.assign(1, {best, logits[static_cast<size_t>(best)], 1.0});
+    scratch.candidates.assign(1, {best, logits[static_cast<size_t>(best)], 1.0});
     return;
   }
-  select_candidates(logits);
-  weigh_candidates();
-  cut_candidates();
-  if (candidates_.empty()) candidates_.assign(1, {0, kNever, 1.0});
+  select_candidates(logits, scratch);
+  weigh(scratch.candidates);
+  cut(scratch.candidates);
+  if (scratch.candidates.empty()) scratch.candidates.assign(1, {0, kNever, 1.0});
 }
 
 void Sampler::prepare(size_t vocab) {
   if (vocab <= uses_.size()) return;
   uses_.resize(vocab);
   seen_.reserve(vocab);
-  penalized_.resize(vocab);
   for (const int32_t token : prompt_) see(token, false);
   prompt_.clear();
 }
@@ -171,16 +179,17 @@ void Sampler::see(int32_t token, bool in_answer) {
   if (in_answer) ++uses.in_answer;
 }
 
-std::span<const float> Sampler::penalize(std::span<const float> logits) {
-  std::copy(logits.begin(), logits.end(), penalized_.begin());
+std::span<const float> Sampler::penalize(std::span<const float> logits, Scratch& scratch) const {
+  std::vector<float>& penalized = scratch.penalized;
+  penalized.assign(logits.begin(), logits.end());
   for (const LogitBias& bias : options_.logit_bias) {
     const auto token = static_cast<size_t>(bias.token);
-    if (bias.token >= 0 && token < logits.size()) penalized_[token] += bias.bias;
+    if (bias.token >= 0 && token < logits.size()) penalized[token] += bias.bias;
   }
   for (const int32_t token : seen_) {
     if (static_cast<size_t>(token) >= logits.size()) continue;
     const Uses& uses = uses_[static_cast<size_t>(token)];
-    float& logit = penalized_[static_cast<size_t>(token)];
+    float& logit = penalized[static_cast<size_t>(token)];
     if (repeats_matter() && uses.in_window > 0) {
       logit = logit > 0.0F ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
     }
@@ -189,13 +198,14 @@ std::span<const float> Sampler::penalize(std::span<const float> logits) {
                options_.frequency_penalty * static_cast<float>(uses.in_answer);
     }
   }
-  return std::span<const float>(penalized_).first(logits.size());
+  return penalized;
 }
 
 // The best token is the first of those allowed if none of them has a logit above -infinity.
 std::span<const float> Sampler::forbid(std::span<const float> logits,
-                                       std::span<const uint32_t> allowed) {
-  allowed_.resize(logits.size());
+                                       std::span<const uint32_t> allowed, Scratch& scratch) {
+  std::vector<float>& kept = scratch.allowed;
+  kept.resize(logits.size());
   bool possible = false;
   size_t first = logits.size();
   for (size_t begin = 0; begin < logits.size(); begin += 32) {
@@ -205,18 +215,18 @@ std::span<const float> Sampler::forbid(std::span<const float> logits,
       return values.begin() + static_cast<std::ptrdiff_t>(i);
     };
     if (bits == 0) {
-      std::fill(at(allowed_, begin), at(allowed_, end), kNever);
+      std::fill(at(kept, begin), at(kept, end), kNever);
       continue;
     }
     for (size_t i = begin; i < end; ++i) {
       const bool may = (bits >> (i - begin) & 1U) != 0;
-      allowed_[i] = may ? logits[i] : kNever;
+      kept[i] = may ? logits[i] : kNever;
       if (may && first == logits.size()) first = i;
-      possible = possible || allowed_[i] > kNever;
+      possible = possible || kept[i] > kNever;
     }
   }
-  if (!possible && first < logits.size()) allowed_[first] = 0;
-  return std::span<const float>(allowed_).first(logits.size());
+  if (!possible && first < logits.size()) kept[first] = 0;
+  return kept;
 }
 
 // The best first; equal logits by token, so that the order is the same with every library.
@@ -224,36 +234,37 @@ constexpr auto kBetter = [](const auto& a, const auto& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 };
 
-// Fills candidates_ with the top_k best tokens, best first, or, in order of their ids, with all
-// that top-p and min-p may keep.
-void Sampler::select_candidates(std::span<const float> logits) {
-  candidates_.clear();
+// Fills scratch.candidates with the top_k best tokens, best first, or, in order of their ids, with
+// all that top-p and min-p may keep.
+void Sampler::select_candidates(std::span<const float> logits, Scratch& scratch) {
+  std::vector<Candidate>& candidates = scratch.candidates;
+  candidates.clear();
   total_weight_ = 0;
   const auto top_k = static_cast<size_t>(options_.top_k);
-  if (top_k == 0 || top_k >= logits.size()) return select_from_all(logits);
+  if (top_k == 0 || top_k >= logits.size()) return select_from_all(logits, scratch);
 
   // Room for as many again as are kept, so that a selection pays for many rejected tokens.
   const size_t room = std::min(logits.size(), 2 * top_k + 64);
-  candidates_.reserve(room);
+  candidates.reserve(room);
   float threshold = kNever;
   for (size_t i = find_above(logits, 0, threshold); i < logits.size();
        i = find_above(logits, i + 1, threshold)) {
-    candidates_.push_back({static_cast<int32_t>(i), logits[i], 0.0});
-    if (candidates_.size() < room) continue;
-    const auto kth = candidates_.begin() + static_cast<std::ptrdiff_t>(top_k - 1);
-    std::nth_element(candidates_.begin(), kth, candidates_.end(), kBetter);
+    candidates.push_back({static_cast<int32_t>(i), logits[i], 0.0});
+    if (candidates.size() < room) continue;
+    const auto kth = candidates.begin() + static_cast<std::ptrdiff_t>(top_k - 1);
+    std::nth_element(candidates.begin(), kth, candidates.end(), kBetter);
     // Later tokens with this logit rank behind those kept.
     threshold = kth->logit;
-    candidates_.resize(top_k);
+    candidates.resize(top_k);
   }
-  const auto kept = static_cast<std::ptrdiff_t>(std::min(top_k, candidates_.size()));
-  std::partial_sort(candidates_.begin(), candidates_.begin() + kept, candidates_.end(), kBetter);
-  candidates_.resize(static_cast<size_t>(kept));
-  considered_ = candidates_.size();
+  const auto kept = static_cast<std::ptrdiff_t>(std::min(top_k, candidates.size()));
+  std::partial_sort(candidates.begin(), candidates.begin() + kept, candidates.end(), kBetter);
+  candidates.resize(static_cast<size_t>(kept));
+  considered_ = candidates.size();
 }
 
 // The weights of all tokens in single precision tell which of them are worth a double.
-void Sampler::select_from_all(std::span<const float> logits) {
+void Sampler::select_from_all(std::span<const float> logits, Scratch& scratch) {
   considered_ = logits.size();
   const float best = logits[static_cast<size_t>(most_likely(logits))];
   const float scale = 1.0F / options_.temperature;
@@ -261,25 +272,25 @@ void Sampler::select_from_all(std::span<const float> logits) {
   std::span<const float> values = logits;
   if (std::isfinite(best) && std::isfinite(scale) &&
       (options_.top_p < 1.0F || options_.min_p > 0.0F)) {
-    weights_.resize(logits.size());
-    total_weight_ = exponentiate(logits, best, scale, weights_);
-    values = weights_;
+    scratch.weights.resize(logits.size());
+    total_weight_ = exponentiate(logits, best, scale, scratch.weights);
+    values = scratch.weights;
     threshold = static_cast<float>(least_weight() * 0.9999);
   } else {
-    candidates_.reserve(logits.size());
+    scratch.candidates.reserve(logits.size());
   }
   for (size_t i = find_above(values, 0, threshold); i < values.size();
        i = find_above(values, i + 1, threshold)) {
-    candidates_.push_back({static_cast<int32_t>(i), logits[i], 0.0});
+    scratch.candidates.push_back({static_cast<int32_t>(i), logits[i], 0.0});
   }
 }
 
-void Sampler::weigh_candidates() {
+void Sampler::weigh(std::span<Candidate> candidates) {
   float best = kNever;
-  for (const auto& candidate : candidates_) best = std::max(best, candidate.logit);
+  for (const auto& candidate : candidates) best = std::max(best, candidate.logit);
   const double temperature = options_.temperature;
   double total = 0;
-  for (auto& candidate : candidates_) {
+  for (auto& candidate : candidates) {
     // The test keeps infinity minus infinity out.
     candidate.weight =
         candidate.logit == best
@@ -303,43 +314,43 @@ double Sampler::least_weight() const {
 
 // Applies top-p and min-p. Both keep a beginning of the sorted candidates, top-p's measured against
 // all of them; so min-p may go first, and top-p then has few left to sort.
-void Sampler::cut_candidates() {
+void Sampler::cut(std::vector<Candidate>& candidates) const {
   const bool top_p = options_.top_p < 1.0F;
   const double floor = least_weight();
   if (floor > 0.0) {
-    std::erase_if(candidates_, [floor](const Candidate& c) { return c.weight < floor; });
+    std::erase_if(candidates, [floor](const Candidate& c) { return c.weight < floor; });
   }
   if (!top_p) return;
   const double wanted = static_cast<double>(options_.top_p) * total_weight_;
   double weight = 0;
   size_t sorted = 0;
-  for (size_t step = 64; sorted < candidates_.size(); step *= 4) {
-    const size_t end = std::min(candidates_.size(), sorted + step);
-    const auto at = [this](size_t i) {
-      return candidates_.begin() + static_cast<std::ptrdiff_t>(i);
+  for (size_t step = 64; sorted < candidates.size(); step *= 4) {
+    const size_t end = std::min(candidates.size(), sorted + step);
+    const auto at = [&candidates](size_t i) {
+      return candidates.begin() + static_cast<std::ptrdiff_t>(i);
     };
-    std::nth_element(at(sorted), at(end - 1), candidates_.end(), kBetter);
+    std::nth_element(at(sorted), at(end - 1), candidates.end(), kBetter);
     std::sort(at(sorted), at(end), kBetter);
     for (; sorted < end; ++sorted) {
-      weight += candidates_[sorted].weight;
+      weight += candidates[sorted].weight;
       if (weight >= wanted) {
-        candidates_.resize(sorted + 1);
+        candidates.resize(sorted + 1);
         return;
       }
     }
   }
 }
 
-int32_t Sampler::draw() {
+int32_t Sampler::draw(std::span<const Candidate> candidates) {
   double total = 0;
-  for (const auto& candidate : candidates_) total += candidate.weight;
+  for (const auto& candidate : candidates) total += candidate.weight;
   const double target = uniform() * total;
   double weight = 0;
-  for (const auto& candidate : candidates_) {
+  for (const auto& candidate : candidates) {
     weight += candidate.weight;
     if (target < weight) return candidate.token;
   }
-  return candidates_.back().token;
+  return candidates.back().token;
 }
 
 }  // namespace fathom

@@ -1,5 +1,7 @@
 // Draws tokens from logits as SamplingOptions says (fathom/sampling.h). One sampler belongs to one
-// sequence and one thread; after the first sample it allocates nothing.
+// sequence and one thread at a time. What is as large as the vocabulary and only needed during a
+// draw belongs to the thread, so that a hundred sequences do not hold it a hundred times; after a
+// thread's first draw nothing is allocated.
 //
 // The draw is exact: no cut other than those asked for. A vocabulary is never sorted whole; top-k
 // and top-p select what they keep. Equal logits rank by token id, so a seed means the same tokens
@@ -49,6 +51,13 @@ class Sampler {
     float logit;
     double weight;  // probability, not normalised: 1 for the best token
   };
+  // Of one draw.
+  struct Scratch {
+    std::vector<float> penalized;  // [vocab]
+    std::vector<float> allowed;    // [vocab], -infinity where a token is not allowed
+    std::vector<float> weights;    // [vocab], as candidates' weights
+    std::vector<Candidate> candidates;
+  };
   struct Uses {
     int32_t in_window = 0;  // of repeat_penalty
     int32_t in_answer = 0;
@@ -59,15 +68,18 @@ class Sampler {
   bool penalties_matter() const;
   void prepare(size_t vocab);
   void see(int32_t token, bool in_answer);
-  void choose_candidates(std::span<const float> logits, std::span<const uint32_t> allowed);
-  std::span<const float> forbid(std::span<const float> logits, std::span<const uint32_t> allowed);
-  std::span<const float> penalize(std::span<const float> logits);
-  void select_candidates(std::span<const float> logits);
-  void select_from_all(std::span<const float> logits);
-  void weigh_candidates();
+  static Scratch& scratch_of_thread();
+  void choose_candidates(std::span<const float> logits, std::span<const uint32_t> allowed,
+                         Scratch& scratch);
+  static std::span<const float> forbid(std::span<const float> logits,
+                                       std::span<const uint32_t> allowed, Scratch& scratch);
+  std::span<const float> penalize(std::span<const float> logits, Scratch& scratch) const;
+  void select_candidates(std::span<const float> logits, Scratch& scratch);
+  void select_from_all(std::span<const float> logits, Scratch& scratch);
+  void weigh(std::span<Candidate> candidates);
   double least_weight() const;
-  void cut_candidates();
-  int32_t draw();
+  void cut(std::vector<Candidate>& candidates) const;
+  int32_t draw(std::span<const Candidate> candidates);
 
   SamplingOptions options_;
   uint64_t seed_;
@@ -79,13 +91,9 @@ class Sampler {
   std::vector<Uses> uses_;     // [vocab]
   std::vector<int32_t> seen_;  // tokens that have uses, each once
 
-  std::vector<float> penalized_;  // [vocab]
-  std::vector<float> allowed_;    // [vocab], -infinity where a token is not allowed
-  std::vector<Candidate> candidates_;
   std::vector<TokenProbability> distribution_;
-  std::vector<float> weights_;  // [vocab], as candidates' weights
-  size_t considered_ = 0;       // tokens before top-p and min-p,
-  double total_weight_ = 0;     // and their weight
+  size_t considered_ = 0;    // tokens before top-p and min-p,
+  double total_weight_ = 0;  // and their weight
 };
 
 }  // namespace fathom
