@@ -96,14 +96,15 @@ Status LatentAttention::load_heads(WeightLoader& loader, const std::string& pref
   return {};
 }
 
-void LatentAttention::project_query(const Step& step, const float* x, float* q) const {
+void LatentAttention::project_input(const Step& step, const float* x, float* q, float* key) const {
   const int64_t hidden = kv_a_.w.in;
   const int64_t q_width = shape_.heads * (dims_.nope_head_dim + dims_.rope_head_dim);
-  if (q_) return project(step, x, hidden, {{&*q_, q, q_width, true}});
+  const Projection latent = {&kv_a_, key, kv_a_.w.out, true};
+  if (q_) return project(step, x, hidden, {{&*q_, q, q_width, true}, latent});
   const Workspace::Scope scope(step.workspace);
   const int64_t rank = dims_.q_lora_rank;
   float* low = step.workspace.floats(step.rows * rank);
-  project(step, x, hidden, {{&*q_a_, low, rank, true}});
+  project(step, x, hidden, {{&*q_a_, low, rank, true}, latent});
   q_a_norm_->forward(step.kernels, low, rank, step.rows, low, rank);
   project(step, low, rank, {{&*q_b_, q, q_width, true}});
 }
@@ -141,8 +142,7 @@ void LatentAttention::forward(const Step& step, const float* x, float* y) const 
   float* out = step.workspace.floats(rows * heads * v);           // [rows, heads * v]
   auto* jobs = step.workspace.array<MatmulJob>(heads);
 
-  project_query(step, x, q);
-  project(step, x, kv_a_.w.in, {{&kv_a_, key, key_dim, true}});
+  project_input(step, x, q, key);
   kv_a_norm_.forward(step.kernels, key, key_dim, rows, key, key_dim);
   step.rotate(key + rank, key_dim, 1, key_dim);
   step.rotate(q + nope, q_width, heads, nope + rope);

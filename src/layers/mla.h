@@ -23,7 +23,8 @@ class LatentAttention final : public Attention {
 
  private:
   Status load_heads(WeightLoader& loader, const std::string& prefix);
-  void project_query(const Step& step, const float* x, float* q) const;
+  // q [rows, heads * (nope + rope)] and key [rows, latent | rotary key], neither rotated yet.
+  void project_input(const Step& step, const float* x, float* q, float* key) const;
   // What adapters of kv_b_proj add to the heads' products, of keys (part 0) or of values (heads).
   void add_head_lora(const Step& step, int64_t part, const MatmulJob* jobs) const;
 

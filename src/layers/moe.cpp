@@ -16,7 +16,7 @@ Result<std::unique_ptr<FeedForward>> MixtureOfExperts::load(WeightLoader& loader
   FATHOM_TRY(layer->router_, Router::load(loader, prefix));
   FATHOM_TRY(layer->experts_, ResidentExperts::load(loader, prefix));
   if (layer->config_.shared_experts > 0) {
-    FATHOM_TRY(layer->shared_, GatedFeedForward::load(loader, prefix + "shared_experts."));
+    FATHOM_TRY(layer->shared_, GatedFeedForward::load_gated(loader, prefix + "shared_experts."));
   }
   return layer;
 }
@@ -107,10 +107,17 @@ void MixtureOfExperts::forward(const Step& step, const float* x, float* y) const
   const Workspace::Scope scope(step.workspace);
   const Plan plan = this->plan(step, x);
   const int64_t width = config_.expert_hidden;
-  float* gate = step.workspace.floats(plan.pairs * width);   // [pairs, expert_hidden]
-  float* up = step.workspace.floats(plan.pairs * width);     // [pairs, expert_hidden]
+  // The shared experts' products are computed in the same regions as those of the others, where
+  // nothing else is to be added to them: a region costs its hand-over, and what is read from memory
+  // does not flow across its end.
+  const bool together = shared_ != nullptr && !shared_->has_bias() && step.lora.empty();
+  const int64_t own = plan.pairs * width;
+  const int64_t floats = own + (together ? step.rows * shared_->width() : 0);
+  // [pairs, expert_hidden], then [rows, shared experts' width] where together.
+  float* gate = step.workspace.floats(floats);
+  float* up = step.workspace.floats(floats);
   float* out = step.workspace.floats(plan.pairs * hidden_);  // [pairs, hidden]
-  auto* jobs = step.workspace.array<MatmulJob>(2 * config_.experts);
+  auto* jobs = step.workspace.array<MatmulJob>(2 * config_.experts + 2);
 
   size_t count = 0;
   for (int64_t e = 0; e < config_.experts; ++e) {
@@ -130,11 +137,16 @@ void MixtureOfExperts::forward(const Step& step, const float* x, float* y) const
     job.y = up + begin * width;
     jobs[count++] = job;
   }
+  if (together) {
+    for (const MatmulJob& job : shared_->gate_and_up(x, step.rows, gate + own, up + own)) {
+      jobs[count++] = job;
+    }
+  }
   step.kernels.matmul(std::span(jobs, count));
   add_expert_lora(step, plan,
                   std::array{LoraSite{&ExpertWeights::gate_site, x, hidden_, true, gate, width},
                              LoraSite{&ExpertWeights::up_site, x, hidden_, true, up, width}});
-  step.kernels.swiglu(gate, up, plan.pairs, width, width, gate);
+  step.kernels.swiglu(gate, up, 1, floats, floats, gate);
 
   count = 0;
   for (int64_t e = 0; e < config_.experts; ++e) {
@@ -148,14 +160,15 @@ void MixtureOfExperts::forward(const Step& step, const float* x, float* y) const
                      .y = out + begin * hidden_,
                      .y_stride = hidden_};
   }
+  if (together) jobs[count++] = shared_->down(gate + own, step.rows, y);
   step.kernels.matmul(std::span(jobs, count));
   add_expert_lora(
       step, plan,
       std::array{LoraSite{&ExpertWeights::down_site, gate, width, false, out, hidden_}});
 
-  if (shared_) {
+  if (shared_ && !together) {
     shared_->forward(step, x, y);
-  } else {
+  } else if (!shared_) {
     std::fill_n(y, step.rows * hidden_, 0.0F);
   }
   const auto pairs = static_cast<size_t>(plan.pairs);

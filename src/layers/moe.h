@@ -46,7 +46,7 @@ class MixtureOfExperts final : public FeedForward {
   MoeConfig config_;
   Router router_;
   std::unique_ptr<ExpertStore> experts_;
-  std::unique_ptr<FeedForward> shared_;  // all shared experts side by side; may be null
+  std::unique_ptr<GatedFeedForward> shared_;  // all shared experts side by side; may be null
   int64_t hidden_ = 0;
 };
 

@@ -10,10 +10,6 @@ namespace {
 // A pass holds the scores, queries and sums of this many query rows in L2.
 constexpr int64_t kPassRows = 48;
 constexpr int64_t kPassHeads = 16;
-// Long caches are gone through in stretches, whose results are merged in order. Fixed, so that
-// the result does not depend on how many threads share the work.
-constexpr int64_t kStretch = 512;
-static_assert(kStretch % kAttentionTile == 0);
 constexpr auto kScaleBytes = static_cast<int64_t>(sizeof(float));
 
 int64_t round_up(int64_t n, int64_t multiple) {
@@ -35,7 +31,11 @@ int64_t PackedKernels::AttentionTask::stretches() const {
   return (end() + kStretch - 1) / kStretch;
 }
 
-void PackedKernels::attend(const AttentionTask& task, int thread) {
+AttentionAhead PackedKernels::AttentionTask::from(int64_t position) const {
+  return {sequence->pages, kv_head(), position, std::min(kAttentionTile, end() - position)};
+}
+
+void PackedKernels::attend(const AttentionTask& task, const AttentionTask* next, int thread) {
   const AttentionShape& shape = *task.shape;
   const AttentionSequence& sequence = *task.sequence;
   const int64_t rows = task.rows();
@@ -57,7 +57,6 @@ void PackedKernels::attend(const AttentionTask& task, int thread) {
                    shape.key_dim, row);
     std::fill(row + shape.key_dim, row + stride.key, 0.0F);
   }
-  const int64_t kv_head = task.first_head / (shape.heads / shape.kv_heads);
   AttentionPass pass;
   pass.rows = rows;
   pass.heads = task.heads;
@@ -66,7 +65,7 @@ void PackedKernels::attend(const AttentionTask& task, int thread) {
   pass.value_dim = shape.value_dim;
   pass.cache = task.cache;
   pass.pages = sequence.pages;
-  pass.kv_head = kv_head;
+  pass.kv_head = task.kv_head();
   pass.key_rows = cache_rows(*task.cache, CachePart::kKey);
   pass.value_rows = cache_rows(*task.cache, CachePart::kValue);
   pass.q = q;
@@ -76,8 +75,13 @@ void PackedKernels::attend(const AttentionTask& task, int thread) {
   const int64_t last = task.stretch >= 0 ? task.stretch + 1 : task.stretches();
   for (int64_t s = first; s < last; ++s) {
     float* to = s == first ? sums : stretch_sums;
-    pass.begin = s * kStretch;
-    pass.end = std::min(task.end(), pass.begin + kStretch);
+    pass.begin = s * AttentionTask::kStretch;
+    pass.end = std::min(task.end(), pass.begin + AttentionTask::kStretch);
+    if (s + 1 < last) {
+      pass.next = task.from(pass.end);
+    } else {
+      pass.next = next != nullptr ? next->from(next->begin()) : AttentionAhead{};
+    }
     pass.values = to;
     pass.maximum = to + rows * stride.value;
     pass.total = pass.maximum + rows;
@@ -144,11 +148,14 @@ void PackedKernels::attention(const AttentionShape& shape, const CacheView& cach
     }
     partial_.grow_floats(floats);
   }
-  pool_.parallel_for(static_cast<int64_t>(tasks_.size()), 1,
-                     [&](int thread, int64_t i, int64_t /*end*/) {
-                       const AttentionTask& task = tasks_[static_cast<size_t>(i)];
-                       if (task.stretch != AttentionTask::kMerge) attend(task, thread);
-                     });
+  pool_.parallel_for(
+      static_cast<int64_t>(tasks_.size()), 1, [&](int thread, int64_t i, int64_t /*end*/) {
+        const auto at = static_cast<size_t>(i);
+        const AttentionTask* next = at + 1 < tasks_.size() ? &tasks_[at + 1] : nullptr;
+        if (tasks_[at].stretch != AttentionTask::kMerge) {
+          attend(tasks_[at], next, thread);
+        }
+      });
   if (floats == 0) return;
   for (size_t i = 0; i < whole; ++i) {
     const AttentionTask& task = tasks_[i];

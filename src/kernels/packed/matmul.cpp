@@ -17,7 +17,10 @@ constexpr int64_t kResidentBytes = 192 * 1024;
 constexpr int64_t kStreamedBytes = 64 * 1024;
 constexpr int64_t kStreamedRows = 8;  // at most: above, arithmetic takes longer than reading
 constexpr int64_t kTileRows = 128;    // rows of a tile
-constexpr int64_t kTilesPerThread = 4;
+// At least, where weights are few: what the last tile leaves other threads to wait for is then a
+// small part. The decoding of few rows reads on through the next tile, and wants larger ones.
+constexpr int64_t kTilesPerThread = 16;
+constexpr int64_t kStreamedTilesPerThread = 4;
 // Quantising fewer floats than this is quicker than waking the other threads.
 constexpr int64_t kSerialFloats = 16384;
 
@@ -237,6 +240,9 @@ void PackedKernels::multiply(const Cut& cut, int64_t tile_index, AlignedBuffer& 
   tile.panels = job.w->data.get() + panel * cut.layout.bytes;
   tile.panel_bytes = cut.layout.bytes;
   tile.panel_count = std::min(cut.panels_each, cut.panels - panel);
+  // Tiles of a matrix lie one after the other; another matrix may lie anywhere.
+  const bool last = panel + tile.panel_count == cut.panels;
+  if (last && &cut != &cuts_.back()) tile.next = (&cut + 1)->job->w->data.get();
   tile.scale_offset = cut.layout.scale_offset;
   tile.in = job.w->in;
   tile.narrow = cut.layout.narrow;
@@ -306,10 +312,12 @@ void PackedKernels::matmul(std::span<const MatmulJob> jobs) {
   quantize_inputs();
 
   int64_t tiles = 0;
-  const int64_t fair_share = work_bytes / (pool_.size() * kTilesPerThread);
+  const int64_t each = work_bytes / pool_.size();
   for (Cut& cut : cuts_) {
-    const int64_t limit = cut.job->rows <= kStreamedRows ? kStreamedBytes : kResidentBytes;
-    cut.panels_each = std::max<int64_t>(1, std::min(limit, fair_share) / cut.layout.bytes);
+    const bool streamed = cut.job->rows <= kStreamedRows;
+    const int64_t limit = streamed ? kStreamedBytes : kResidentBytes;
+    const int64_t share = each / (streamed ? kStreamedTilesPerThread : kTilesPerThread);
+    cut.panels_each = std::max<int64_t>(1, std::min(limit, share) / cut.layout.bytes);
     // Several rows take panels two at a time (simd/expanded_matmul.h).
     if (cut.panels_each > 1 || cut.job->rows > 2) cut.panels_each += cut.panels_each % 2;
     cut.first_tile = tiles;

@@ -92,9 +92,18 @@ class PackedKernels final : public Kernels {
 
     static constexpr int64_t kAll = -1;
     static constexpr int64_t kMerge = -2;
+    int64_t kv_head() const { return first_head / (shape->heads / shape->kv_heads); }
     int64_t rows() const { return tokens * heads; }
     int64_t end() const { return sequence->length - sequence->rows + first_token + tokens; }
+    int64_t begin() const { return stretch > 0 ? stretch * kStretch : 0; }
     int64_t stretches() const;
+    // What is read first from this cache position on.
+    AttentionAhead from(int64_t position) const;
+
+    // Long caches are gone through in stretches, whose results are merged in order. Fixed, so that
+    // the result does not depend on how many threads share the work.
+    static constexpr int64_t kStretch = 512;
+    static_assert(kStretch % kAttentionTile == 0);
   };
 
   PanelLayout layout_of(const PackedMatrix& matrix) const;
@@ -104,7 +113,8 @@ class PackedKernels final : public Kernels {
   void multiply(const Cut& cut, int64_t tile_index, AlignedBuffer& scratch) const;
   void add_rounded_off(const MatmulJob& job, const QuantizedInput& input, const MatmulTile& tile,
                        AlignedBuffer& scratch) const;
-  void attend(const AttentionTask& task, int thread);
+  // next: what this thread will probably do after it, or null.
+  void attend(const AttentionTask& task, const AttentionTask* next, int thread);
 
   const VectorOps& ops_;
   ThreadPool pool_;

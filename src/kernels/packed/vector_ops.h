@@ -32,7 +32,8 @@ struct MatmulTile {
   const std::byte* panels = nullptr;
   int64_t panel_bytes = 0;
   int64_t panel_count = 0;
-  int64_t scale_offset = 0;  // PanelLayout's
+  const std::byte* next = nullptr;  // what the thread reads after these panels, if known
+  int64_t scale_offset = 0;         // PanelLayout's
   int64_t in = 0;
   int64_t outputs = 0;  // that exist in these panels
   bool narrow = false;  // PanelLayout's
@@ -46,6 +47,15 @@ struct MatmulTile {
 // [begin, end). Row m is token m / heads of the pass, head m % heads. Runs the online softmax
 // (Milakov & Gimelshein 2018) in tiles of kAttentionTile cache tokens.
 inline constexpr int64_t kAttentionTile = 32;
+
+// What the pass after this one will read first: cache positions [begin, begin + count) of a head.
+struct AttentionAhead {
+  const int32_t* pages = nullptr;
+  int64_t kv_head = 0;
+  int64_t begin = 0;
+  int64_t count = 0;  // at most kAttentionTile; 0: unknown
+};
+
 struct AttentionPass {
   int64_t rows = 0;       // tokens * heads
   int64_t heads = 0;      // of the group in this pass
@@ -59,6 +69,7 @@ struct AttentionPass {
   int64_t kv_head = 0;
   CacheRows key_rows;
   CacheRows value_rows;
+  AttentionAhead next;       // of the same layer: fetched while this pass computes
   const float* q = nullptr;  // [rows, key_stride], scaled, zero beyond key_dim
   float* tile = nullptr;     // scratch: attention_tile_floats()
   // Results: running maximum, sum of weights, and unnormalised sum of values [rows, value_stride].

@@ -28,7 +28,7 @@ template <CacheType kType>
 inline void widen_tile(const AttentionPass& pass, const CacheRows& rows, int64_t dim, int64_t begin,
                        int64_t count, float* tile) {
   CachedTile cached;
-  find_rows(pass, rows, begin, count, cached);
+  find_rows(pass, rows, {pass.pages, pass.kv_head, begin, count}, cached);
   const int64_t first = rows.split < dim ? rows.split : dim;  // elements of the first scale
   for (int64_t t = 0; t < count; ++t) {
     float* to = tile + t * whole_vectors(dim);

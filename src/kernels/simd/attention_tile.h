@@ -30,25 +30,38 @@ struct CachedTile {
   int64_t split = 0;
 };
 
-// Rows [begin, begin + count), and the last one again up to a multiple of four.
-inline void find_rows(const AttentionPass& pass, const CacheRows& rows, int64_t begin,
-                      int64_t count, CachedTile& tile) {
+// Where positions `at` lie, and the last one again up to a whole tile.
+inline void find_rows(const AttentionPass& pass, const CacheRows& rows, const AttentionAhead& at,
+                      CachedTile& tile) {
   constexpr int64_t kScaleBytes = 4;
   const CacheView& cache = *pass.cache;
   const bool two = rows.split < rows.dim;
-  const int64_t scales = pass.kv_head * (two ? 2 : 1) * cache.page_tokens;
+  const int64_t scales = at.kv_head * (two ? 2 : 1) * cache.page_tokens;
+  const int64_t row_bytes = rows.width * rows.element_bytes;
+  const int64_t head = rows.at + at.kv_head * rows.dim * rows.element_bytes;
   tile.split = rows.split;
-  for (int64_t t = 0; t < (count + 3) / 4 * 4; ++t) {
-    const int64_t token = begin + (t < count ? t : count - 1);
-    const std::byte* page = cache.base + pass.pages[token / cache.page_tokens] * cache.page_bytes;
-    const int64_t slot = token % cache.page_tokens;
-    tile.row[t] =
-        page + rows.at + (slot * rows.width + pass.kv_head * rows.dim) * rows.element_bytes;
-    if (cache.type != CacheType::kInt8) continue;
-    const std::byte* at = page + rows.scales_at + (scales + slot) * kScaleBytes;
-    __builtin_memcpy(&tile.scale[0][t], at, kScaleBytes);
-    if (two) __builtin_memcpy(&tile.scale[1][t], at + cache.page_tokens * kScaleBytes, kScaleBytes);
+  int64_t number = at.begin / cache.page_tokens;
+  int64_t slot = at.begin % cache.page_tokens;
+  const std::byte* page = cache.base + at.pages[number] * cache.page_bytes;
+  for (int64_t t = 0; t < kAttentionTile; ++t) {
+    tile.row[t] = page + head + slot * row_bytes;
+    if (cache.type == CacheType::kInt8) {
+      const std::byte* from = page + rows.scales_at + (scales + slot) * kScaleBytes;
+      __builtin_memcpy(&tile.scale[0][t], from, kScaleBytes);
+      if (two) {
+        __builtin_memcpy(&tile.scale[1][t], from + cache.page_tokens * kScaleBytes, kScaleBytes);
+      }
+    }
+    if (t + 1 >= at.count || ++slot < cache.page_tokens) continue;
+    slot = 0;
+    page = cache.base + at.pages[++number] * cache.page_bytes;
   }
+}
+
+// The pass's own tile at `begin`.
+inline AttentionAhead tile_at(const AttentionPass& pass, int64_t begin) {
+  const int64_t left = pass.end - begin;
+  return {pass.pages, pass.kv_head, begin, left < kAttentionTile ? left : kAttentionTile};
 }
 
 // One row's scores of a tile become weights; its maximum, total and values are rescaled.

@@ -16,10 +16,28 @@ inline F load_element(const CachedTile& tile, int64_t t, int64_t d) {
   }
 }
 
+// The rows that the next tile will read come from memory, which takes longer than to compute a
+// tile: they are fetched a few at a time. One head's rows lie too far apart for the processor to
+// see them coming.
+struct RowsAhead {
+  const CachedTile* tile = nullptr;  // null: none
+  int64_t row_bytes = 0;
+  int64_t count = 0;
+  int64_t done = 0;
+
+  void fetch(int64_t rows) {
+    const int64_t end = done + rows < count ? done + rows : count;
+    for (; done < end; ++done) {
+      for (int64_t at = 0; at < row_bytes; at += 64) prefetch_far(tile->row[done] + at);
+    }
+  }
+};
+
 template <CacheType kType, int kRows>
 inline void score_cached(const float* q, int64_t stride, const CachedTile& keys, int64_t count,
-                         float* scores) {
+                         float* scores, RowsAhead& ahead) {
   for (int64_t four = 0; four < count; four += 4) {
+    ahead.fetch(4);
     F sums[kRows][4];
     FATHOM_UNROLL
     for (int r = 0; r < kRows; ++r) {
@@ -47,7 +65,7 @@ inline void score_cached(const float* q, int64_t stride, const CachedTile& keys,
 
 template <CacheType kType, int kRows, int kVectors>
 inline void value_cached(const float* weights, const CachedTile& v, int64_t count, int64_t d,
-                         float* values, int64_t stride) {
+                         float* values, int64_t stride, RowsAhead& ahead) {
   F sums[kRows][kVectors];
   FATHOM_UNROLL
   for (int r = 0; r < kRows; ++r) {
@@ -55,6 +73,7 @@ inline void value_cached(const float* weights, const CachedTile& v, int64_t coun
     for (int c = 0; c < kVectors; ++c) sums[r][c] = load(values + r * stride + d + c * kLanes);
   }
   for (int64_t t = 0; t < count; ++t) {
+    ahead.fetch(1);
     F weight[kRows];
     FATHOM_UNROLL
     for (int r = 0; r < kRows; ++r) weight[r] = set1(weights[r * kAttentionTile + t]);
@@ -74,13 +93,13 @@ inline void value_cached(const float* weights, const CachedTile& v, int64_t coun
 
 template <CacheType kType, int kRows>
 inline void add_cached(const float* weights, const CachedTile& v, int64_t count, float* values,
-                       int64_t stride) {
+                       int64_t stride, RowsAhead& ahead) {
   int64_t d = 0;
   for (; d + 4 * kLanes <= stride; d += 4 * kLanes) {
-    value_cached<kType, kRows, 4>(weights, v, count, d, values, stride);
+    value_cached<kType, kRows, 4>(weights, v, count, d, values, stride, ahead);
   }
   for (; d < stride; d += kLanes) {
-    value_cached<kType, kRows, 1>(weights, v, count, d, values, stride);
+    value_cached<kType, kRows, 1>(weights, v, count, d, values, stride, ahead);
   }
 }
 
@@ -95,29 +114,50 @@ inline void for_groups(int64_t first, int64_t rows, const Work& work) {
   }
 }
 
+// Where the keys and values of a tile are.
+struct CachedParts {
+  CachedTile keys;
+  CachedTile own_values;  // unless values are in the keys
+
+  void find(const AttentionPass& pass, const AttentionAhead& at) {
+    find_rows(pass, pass.key_rows, at, keys);
+    if (!pass.cache->values_in_keys) find_rows(pass, pass.value_rows, at, own_values);
+  }
+};
+
 template <CacheType kType>
 inline void attend_cached(const AttentionPass& pass) {
   const int64_t key_stride = pass.key_dim;
   const int64_t value_stride = pass.value_dim;
   float* scores = pass.tile;
   begin_rows(pass, value_stride);
-  CachedTile keys;
-  CachedTile own_values;
-  const CachedTile& v = pass.cache->values_in_keys ? keys : own_values;
-  for (int64_t begin = pass.begin; begin < pass.end; begin += kAttentionTile) {
-    const int64_t count = pass.end - begin < kAttentionTile ? pass.end - begin : kAttentionTile;
-    find_rows(pass, pass.key_rows, begin, count, keys);
-    if (&v == &own_values) find_rows(pass, pass.value_rows, begin, count, own_values);
+  CachedParts parts[2];  // of this tile and of the one after it
+  parts[0].find(pass, tile_at(pass, pass.begin));
+  int now = 0;
+  for (int64_t begin = pass.begin; begin < pass.end; begin += kAttentionTile, now = 1 - now) {
+    const int64_t count = tile_at(pass, begin).count;
+    const bool last = begin + kAttentionTile >= pass.end;
+    const AttentionAhead next = last ? pass.next : tile_at(pass, begin + kAttentionTile);
+    CachedParts& ahead = parts[1 - now];
+    if (next.count > 0) ahead.find(pass, next);
+    RowsAhead next_keys = {&ahead.keys, key_stride * pass.key_rows.element_bytes, next.count};
+    RowsAhead next_values = {&ahead.own_values, value_stride * pass.value_rows.element_bytes,
+                             pass.cache->values_in_keys ? 0 : next.count};
+    const CachedTile& keys = parts[now].keys;
+    const CachedTile& v = pass.cache->values_in_keys ? keys : parts[now].own_values;
+
     const int64_t first = first_row(pass, begin);
     for_groups(first, pass.rows, [&]<int kRows>(int64_t m) {
       score_cached<kType, kRows>(pass.q + m * key_stride, key_stride, keys, count,
-                                 scores + m * kAttentionTile);
+                                 scores + m * kAttentionTile, next_keys);
     });
+    next_keys.fetch(kAttentionTile);
     soften_rows(pass, begin, count, first, scores, value_stride);
     for_groups(first, pass.rows, [&]<int kRows>(int64_t m) {
       add_cached<kType, kRows>(scores + m * kAttentionTile, v, count,
-                               pass.values + m * value_stride, value_stride);
+                               pass.values + m * value_stride, value_stride, next_values);
     });
+    next_values.fetch(kAttentionTile);
   }
 }
 
