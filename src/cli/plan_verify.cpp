@@ -51,12 +51,12 @@ Result<std::vector<Comparison>> verify_steps(const VerifyRequest& request) {
   rows.reserve(lines.size() + 1);
   // Made-up weights lie in memory beside the packed ones; those of files do not.
   const int64_t made_up = request.shape.empty() ? 0 : resident_checkpoint - resident_before;
+  // No server here: of the program, what was there before.
   const plan::MemoryUse use = plan::memory_of(deployment, 0);
-  const double before = std::max(d(resident_before), use.program);
   rows.push_back({.model = name,
                   .what = "memory",
                   .unit = "MB",
-                  .predicted = (use.total() - use.program + before) / 1e6,
+                  .predicted = (use.weights + use.activations + d(resident_before)) / 1e6,
                   .measured = d(resident_bytes() - made_up) / 1e6});
   const plan::UnitCounter counter(deployment.model, deployment.cache);
   for (const plan::BenchLine& line : lines) {
@@ -103,27 +103,37 @@ void add_spread(std::vector<Comparison>& rows, const std::string& model, const s
                   .measured = 1e3 * measured.p90});
 }
 
+// Bytes that the printed command would give the cache for the highest of the loads.
+int64_t cache_bytes(const VerifyRequest& request, plan::Workload workload) {
+  const plan::Deployment& deployment = request.deployment;
+  workload.requests_per_second = kLoads[2].share * highest_rate(request, workload);
+  return request.predict(deployment, workload).kv_tokens *
+         deployment.model.cache_bytes_per_token(deployment.cache);
+}
+
 Status verify_loads(const VerifyRequest& request, std::vector<Comparison>& rows) {
+  plan::Workload planned = request.workload;
+  planned.trace.clear();
+  planned.sessions = 0;
   ServingOptions options;
   options.context = request.deployment.context;
   options.max_running = request.deployment.max_running;
+  options.kv_memory = cache_bytes(request, planned);
   FATHOM_TRY(const auto served, LoopbackServer::start(request.model, options));
   loadtest::WorkloadOptions lengths;
   lengths.seed = request.workload.seed;
   // A word is about one token; how many exactly is counted.
   lengths.prompt_words = request.workload.prompt_tokens;
   lengths.output_tokens = request.workload.output_tokens;
-  const loadtest::Workload workload(lengths);
-  FATHOM_TRY(const double prompt_tokens, served->prompt_tokens(workload));
-  plan::Workload planned = request.workload;
-  planned.trace.clear();
-  planned.sessions = 0;
+  FATHOM_TRY(const double prompt_tokens, served->prompt_tokens(loadtest::Workload(lengths)));
   FATHOM_TRY(planned.prompt_tokens,
              loadtest::Lengths::parse(fmt::format("{:.0f}", prompt_tokens), "the prompts' length"));
   const double highest = highest_rate(request, planned);
   const std::string& name = request.deployment.model.title;
-  rows.reserve(rows.size() + 15);
+  rows.reserve(rows.size() + 13);
+  double predicted_memory = 0;
   for (const Load& load : kLoads) {
+    ++lengths.seed;  // prompts that the server has not kept from the load before
     planned.requests_per_second = load.share * highest;
     const plan::Prediction predicted = request.predict(request.deployment, planned);
     note(fmt::format("fathom: {}, {:.2f} requests/s for {:.0f} s\n", load.name,
@@ -132,12 +142,20 @@ Status verify_loads(const VerifyRequest& request, std::vector<Comparison>& rows)
     run.arrivals = loadtest::Arrivals::kPoisson;
     run.rate = planned.requests_per_second;
     run.duration = request.seconds;
-    FATHOM_TRY(const loadtest::Summary measured, served->put(run, workload));
+    FATHOM_TRY(const loadtest::Summary measured,
+               served->put(run, loadtest::Workload(lengths)));
     add_spread(rows, name, fmt::format("TTFT, {}", load.name), predicted.ttft_seconds,
                measured.first_token);
     add_spread(rows, name, fmt::format("ITL, {}", load.name), predicted.itl_seconds,
                measured.inter_token);
+    predicted_memory =
+        std::max(predicted_memory, predicted.memory.total() - predicted.memory.cache);
   }
+  rows.push_back({.model = name,
+                  .what = "memory, after the loads",
+                  .unit = "MB",
+                  .predicted = (predicted_memory + d(options.kv_memory)) / 1e6,
+                  .measured = d(resident_bytes()) / 1e6});
   return {};
 }
 

@@ -196,8 +196,7 @@ Result<ServeCosts> measure_serve_costs() {
   deployment.max_running = kManyAnswers;
   deployment.hardware.costs = std::make_shared<const plan::StepCosts>();
   const ServingStats stats = serving->stats();
-  const auto cached = static_cast<double>(stats.pages_used + stats.pages_cached) *
-                      static_cast<double>(CachePool::kPageTokens);
+  const auto cached = static_cast<double>(stats.pages_touched * CachePool::kPageTokens);
   costs.program_bytes = std::max(
       0.0, static_cast<double>(resident_bytes()) - plan::memory_of(deployment, cached).total());
 

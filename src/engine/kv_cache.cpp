@@ -23,6 +23,7 @@ std::optional<int32_t> KvCache::take() {
   const int32_t page = free_.back();
   free_.pop_back();
   owners_[static_cast<size_t>(page)] = 1;
+  touched_ = std::max(touched_, int64_t{page} + 1);  // the lowest free pages are taken first
   return page;
 }
 

@@ -28,6 +28,9 @@ class KvCache {
   CachePool& pool() { return pool_; }
   int64_t pages() const { return pool_.pages(); }
   int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
+  // Pages that had an owner once: the part of the pool that takes memory, as the rest was never
+  // written to.
+  int64_t touched_pages() const { return touched_; }
 
   std::optional<int32_t> take();  // a page with one owner, or nothing if all are in use
   void share(int32_t page);       // one more owner
@@ -39,6 +42,7 @@ class KvCache {
   CachePool pool_;
   std::vector<int32_t> owners_;  // of each page
   std::vector<int32_t> free_;
+  int64_t touched_ = 0;
 };
 
 class CachedSequence {

@@ -54,6 +54,7 @@ struct ServingStats {
   int64_t pages_total = 0;
   int64_t pages_used = 0;
   int64_t pages_cached = 0;
+  int64_t pages_touched = 0;  // had keys and values in them once, so that they take memory
   int64_t page_bytes = 0;
   // Of the last step: rows computed (tokens), those that belong to prompts, and its time.
   int64_t step_rows = 0;

@@ -103,6 +103,7 @@ void ServingEngine::Impl::publish() {
   stats.running = scheduler.running();
   stats.pages_cached = scheduler.prefixes().evictable();
   stats.pages_used = scheduler.pages_used();
+  stats.pages_touched = cache.touched_pages();
   stats.preemptions = scheduler.preemptions();
   stats.evicted_pages = static_cast<uint64_t>(scheduler.prefixes().evicted());
   count_queued();

@@ -78,6 +78,13 @@ Sized sized(const Deployment& deployment, const Demand& copy, const StepTimer& t
   return sized;
 }
 
+// Activations grow with the sequences of a step; these are those of the load.
+MemoryUse memory_under(Deployment deployment, int64_t cached_tokens, double sequences) {
+  const auto most = static_cast<int64_t>(std::ceil(std::max(sequences, 1.0)));
+  deployment.max_running = std::min(deployment.max_running, most);
+  return memory_of(deployment, static_cast<double>(cached_tokens));
+}
+
 }  // namespace
 
 ServerModel server_of(const Deployment& deployment, const Workload& workload) {
@@ -105,7 +112,7 @@ Prediction estimate(const Deployment& deployment, const Demand& demand) {
   const double context = demand.prompt.mean + demand.output.mean / 2;
   prediction.cached_tokens = queue.running_p99 * context;
   prediction.kv_tokens = server.cache_tokens;
-  prediction.memory = memory_of(deployment, static_cast<double>(server.cache_tokens));
+  prediction.memory = memory_under(deployment, server.cache_tokens, queue.running_p99);
   prediction.step = timer.time(decode_work(std::max(queue.mean_batch, 1.0), context));
   prediction.watts = watts_of(deployment, timer, prediction.step, queue.utilisation);
   return prediction;
@@ -135,7 +142,8 @@ Result<Prediction> simulate(const Deployment& deployment, const Workload& worklo
   prediction.cached_tokens = run.cached_tokens_p99;
   prediction.preemptions = static_cast<int64_t>(run.preemptions);
   prediction.kv_tokens = server.cache_tokens;
-  prediction.memory = memory_of(deployment, static_cast<double>(server.cache_tokens));
+  prediction.memory =
+      memory_under(deployment, server.cache_tokens, static_cast<double>(run.most_batch));
   prediction.step = timer.time(decode_work(std::max(run.mean_batch, 1.0), run.mean_context));
   prediction.watts = watts_of(deployment, timer, prediction.step, prediction.utilisation);
   return prediction;

@@ -33,7 +33,9 @@ struct Prediction {
   double cached_tokens = 0;             // in the KV cache of one copy, at the 99th percentile
   int64_t kv_tokens = 0;                // room in that cache, as the command gives it
   int64_t preemptions = 0;              // of one copy, where it was simulated
-  MemoryUse memory = {};    // with that cache full: beginnings are kept while there is room
+  // With that cache full, as beginnings are kept while there is room, and with as many sequences in
+  // a step as this load makes.
+  MemoryUse memory = {};
   StepTime step = {};       // the typical decode step, for what it is bound by
   double watts = 0;         // of all devices
   double usd_per_hour = 0;  // rent or write-off, and energy

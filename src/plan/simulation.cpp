@@ -236,6 +236,7 @@ class Run {
       batch_sum_ += work.decode_rows;
       context_sum_ += decode_context;
     }
+    result_.most_batch = std::max(result_.most_batch, last);
     used_[static_cast<size_t>(scheduler_.pages_used())] += seconds;
     pass_time(seconds, in_system);
     result_.busy_seconds += seconds;

@@ -43,6 +43,7 @@ struct Simulation {
   double requests_per_second = 0;  // answered, while it was measured
   double output_tokens_per_second = 0;
   double mean_batch = 0;            // sequences in a step that decodes any
+  int64_t most_batch = 0;           // the most sequences that drew a token in one step
   double mean_context = 0;          // of them, tokens in the cache
   double mean_in_system = 0;        // requests that wait or run, over time
   double mean_latency_seconds = 0;  // from coming to the last token

@@ -78,6 +78,8 @@ constexpr EngineMetric kEngineMetrics[] = {
     {"fathom_kv_used_bytes", "Of it, held by answers in the batch", kGauge, bytes<&S::pages_used>},
     {"fathom_kv_cached_bytes", "Of it, prefixes kept for later requests", kGauge,
      bytes<&S::pages_cached>},
+    {"fathom_kv_resident_bytes", "Of it, ever used, so that it takes memory", kGauge,
+     bytes<&S::pages_touched>},
     {"fathom_requests_total", "Requests taken by the engine", kCounter, member<&S::requests>},
     {"fathom_refused_total", "Requests refused because the queue was full", kCounter,
      member<&S::refusals>},

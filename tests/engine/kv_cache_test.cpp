@@ -48,6 +48,24 @@ TEST(KvCache, FreesASharedPageWithItsLastOwner) {
   EXPECT_EQ(cache.free_pages(), 1);
 }
 
+TEST(KvCache, CountsThePagesThatWereEverUsed) {
+  KvCache cache = small_cache(8 * kPage);
+  EXPECT_EQ(cache.touched_pages(), 0);
+  {
+    CachedSequence one(cache);
+    CachedSequence other(cache);
+    ASSERT_TRUE(one.append(counting(2 * kPage)));
+    ASSERT_TRUE(other.append(counting(kPage)));
+    EXPECT_EQ(cache.touched_pages(), 3);
+  }
+  // What was given back is taken again before pages that nobody has written to.
+  CachedSequence next(cache);
+  ASSERT_TRUE(next.append(counting(3 * kPage)));
+  EXPECT_EQ(cache.touched_pages(), 3);
+  ASSERT_TRUE(next.append(counting(1)));
+  EXPECT_EQ(cache.touched_pages(), 4);
+}
+
 TEST(KvCacheDeathTest, AbortsWhenAFreePageIsReleased) {
   KvCache cache = small_cache(kPage);
   EXPECT_DEATH(cache.release(0), "broken invariant");

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "models/step_cost.h"
+#include "plan/simulation.h"
 
 namespace fathom::plan {
 namespace {
@@ -53,6 +54,23 @@ TEST(Memory, OfADeviceIsItsShareOfTheModelAndOfTheCache) {
   EXPECT_NEAR(eighth.cache, whole.cache / 8, 1);
   one.tp = 16;  // there are 8 heads to share
   EXPECT_NEAR(memory_of(one, 1000).cache, whole.cache / 8, 1);
+}
+
+TEST(Memory, OfAPredictionHasTheLogitsOfAsManyAnswersAsTheLoadMakes) {
+  const Deployment d = deployment("llm-7b", "bf16");
+  Workload workload;
+  workload.prompt_tokens = *loadtest::Lengths::parse("32", "tokens");
+  workload.output_tokens = *loadtest::Lengths::parse("64", "tokens");
+  const auto activations = [&](int64_t sessions) {
+    workload.sessions = sessions;
+    const auto prediction = simulate(d, workload, {.requests = 4 * sessions});
+    EXPECT_TRUE(prediction.has_value());
+    return prediction->memory.activations;
+  };
+  const double few = activations(2);
+  // The vocabulary has 102,400 tokens of four bytes each.
+  EXPECT_EQ(activations(50) - few, 48 * 102'400.0 * 4);
+  EXPECT_EQ(activations(1000), memory_of(d, 0).activations);  // no more than run together
 }
 
 TEST(Memory, OfALatentCacheIsNotSharedByTensorParallelDevices) {

@@ -151,6 +151,8 @@ TEST(Simulation, ACacheThatIsTooSmallPreemptsOrWaits) {
   const auto roomy = simulate(kServer, sessions(32, "100", "100"), like_a_machine);
   ASSERT_TRUE(tight && roomy);
   EXPECT_LT(tight->mean_batch, roomy->mean_batch / 2);
+  EXPECT_EQ(roomy->most_batch, 32);
+  EXPECT_LE(tight->most_batch, 1024 / 101);
   EXPECT_LE(tight->cached_tokens_p99, 1024);
   EXPECT_GT(tight->ttft_seconds.p50, 2 * roomy->ttft_seconds.p50);
 }

@@ -240,7 +240,8 @@ TEST(Server, CountsWhatItDoes) {
   for (const char* line :
        {"# TYPE fathom_inter_token_seconds histogram", "fathom_first_token_seconds_count 1\n",
         "fathom_inter_token_seconds_count 9\n", "fathom_http_responses_total{status=\"404\"} 1\n",
-        "fathom_requests_ended_total{outcome=\"length\"} 1\n", "fathom_requests_total 1\n"}) {
+        "fathom_requests_ended_total{outcome=\"length\"} 1\n", "fathom_requests_total 1\n",
+        "# TYPE fathom_kv_resident_bytes gauge"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << text;
   }
 }
