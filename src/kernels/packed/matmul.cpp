@@ -240,6 +240,7 @@ void PackedKernels::multiply(const Cut& cut, int64_t tile_index, AlignedBuffer& 
   tile.panels = job.w->data.get() + panel * cut.layout.bytes;
   tile.panel_bytes = cut.layout.bytes;
   tile.panel_count = std::min(cut.panels_each, cut.panels - panel);
+  tile.resident = row > 0;
   // Tiles of a matrix lie one after the other; another matrix may lie anywhere.
   const bool last = panel + tile.panel_count == cut.panels;
   if (last && &cut != &cuts_.back()) tile.next = (&cut + 1)->job->w->data.get();
@@ -284,6 +285,7 @@ void PackedKernels::add_rounded_off(const MatmulJob& job, const QuantizedInput& 
     y[i] = products + r * tile.outputs;
   }
   MatmulTile lost = tile;
+  lost.resident = true;
   lost.x = x.data();
   lost.y = y.data();
   ops_.matmul(static_cast<int>(kept_type(*job.w)), lost);

@@ -33,6 +33,7 @@ struct MatmulTile {
   int64_t panel_bytes = 0;
   int64_t panel_count = 0;
   const std::byte* next = nullptr;  // what the thread reads after these panels, if known
+  bool resident = false;            // other rows have just gone past these panels
   int64_t scale_offset = 0;         // PanelLayout's
   int64_t in = 0;
   int64_t outputs = 0;  // that exist in these panels

@@ -302,7 +302,7 @@ void multiply_codes(const MatmulTile& tile, int64_t row) {
   constexpr int64_t kAhead = 32768;
   constexpr int kScaleBlocksAhead = 16;
   constexpr int kScaleBytesAhead = 512;
-  const bool first = row == 0;  // later rows find the tile in L2
+  const bool first = row == 0 && !tile.resident;  // later rows find the tile in L2
   const std::byte* x[kRows];
   FATHOM_UNROLL
   for (int r = 0; r < kRows; ++r) x[r] = static_cast<const std::byte*>(tile.x[row + r]);
