@@ -142,8 +142,7 @@ Status verify_loads(const VerifyRequest& request, std::vector<Comparison>& rows)
     run.arrivals = loadtest::Arrivals::kPoisson;
     run.rate = planned.requests_per_second;
     run.duration = request.seconds;
-    FATHOM_TRY(const loadtest::Summary measured,
-               served->put(run, loadtest::Workload(lengths)));
+    FATHOM_TRY(const loadtest::Summary measured, served->put(run, loadtest::Workload(lengths)));
     add_spread(rows, name, fmt::format("TTFT, {}", load.name), predicted.ttft_seconds,
                measured.first_token);
     add_spread(rows, name, fmt::format("ITL, {}", load.name), predicted.itl_seconds,

@@ -25,6 +25,11 @@ constexpr int64_t kPromptWords = 16;
 constexpr int64_t kAnswerTokens = 48;
 constexpr int kManyAnswers = 32;
 constexpr int kRepeats = 5;
+// Sessions that ask again at once, so that most prompts meet answers.
+constexpr int kMixedSessions = 4;
+constexpr int kMixedRequests = 80;
+constexpr int kMixedLength = 64;  // words of a prompt and tokens of an answer
+constexpr double kMostMixedFactor = 3;
 
 using Clock = std::chrono::steady_clock;
 
@@ -131,6 +136,38 @@ Result<Pairs> ask_both(ServingEngine& serving, const LoopbackServer& server, int
                .later_first_token = median(later)};
 }
 
+// A server's steps, some of which computed prompts beside answers.
+Result<MixedSteps> measure_mixed(const plan::UnitCounter& counter) {
+  MixedSteps mixed;
+  ServingOptions options;
+  options.on_step = [&](const ServedStep& step) {
+    if (step.decode_rows == 0 || step.prompt_rows == 0) return;
+    const auto mean = [](int64_t sum, int64_t rows) {
+      return static_cast<double>(sum) / static_cast<double>(rows);
+    };
+    const auto count = counter.count({.decode_rows = static_cast<double>(step.decode_rows),
+                                      .decode_context = mean(step.decode_context, step.decode_rows),
+                                      .prompt_rows = static_cast<double>(step.prompt_rows),
+                                      .prompt_context = mean(step.prompt_context, step.prompt_rows),
+                                      .logits = static_cast<double>(step.logits)});
+    for (size_t i = 0; i < mixed.units.size(); ++i) mixed.units[i] += count.units[i];
+    mixed.seconds += step.model_seconds;
+  };
+  loadtest::WorkloadOptions lengths;
+  lengths.seed = 1000;
+  FATHOM_TRY(lengths.prompt_words, loadtest::Lengths::parse(fmt::to_string(kMixedLength), "words"));
+  FATHOM_TRY(lengths.output_tokens,
+             loadtest::Lengths::parse(fmt::to_string(kMixedLength), "tokens"));
+  loadtest::RunOptions run;
+  run.sessions = kMixedSessions;
+  run.requests = kMixedRequests;
+  {
+    FATHOM_TRY(const auto server, LoopbackServer::start(ModelOptions{}, options));
+    FATHOM_TRY(const auto summary, server->put(run, loadtest::Workload(lengths)));
+  }
+  return mixed;
+}
+
 struct Beside {
   double step = 0;   // of the engine's own time between steps, without the model
   double logit = 0;  // for each logit
@@ -163,6 +200,10 @@ void ServeCosts::apply(plan::StepCosts& costs) const {
   costs.serve_token_seconds = token_seconds;
   costs.serve_request_seconds = request_seconds;
   costs.program_bytes = program_bytes;
+  const double parts = costs.seconds_of(mixed.units);
+  if (parts > 0) {
+    costs.serve_mixed_factor = std::clamp(mixed.seconds / parts, 1.0, kMostMixedFactor);
+  }
 }
 
 std::string ServeCosts::text() const {
@@ -211,6 +252,7 @@ Result<ServeCosts> measure_serve_costs() {
   costs.token_seconds = std::max(0.0, (all - one) / (kManyAnswers - 1));
   costs.step_seconds = beside.step + std::max(0.0, one - costs.token_seconds);
   costs.request_seconds = std::max(0.0, few.later_first_token);
+  FATHOM_TRY(costs.mixed, measure_mixed(plan::UnitCounter(facts, deployment.cache)));
   costs.measured = true;
   return costs;
 }

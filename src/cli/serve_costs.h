@@ -7,9 +7,16 @@
 #include <string>
 
 #include "base/result.h"
+#include "plan/model_facts.h"
 #include "plan/step_costs.h"
 
 namespace fathom::cli {
+
+// Steps of a server that computed prompts beside answers.
+struct MixedSteps {
+  plan::UnitCounts units{};  // of all of them, and
+  double seconds = 0;        // what their model took
+};
 
 struct ServeCosts {
   bool measured = false;  // false: there is no default model
@@ -18,7 +25,9 @@ struct ServeCosts {
   double token_seconds = 0;    // for each token: writing it to a client, who reads it
   double request_seconds = 0;  // until a prompt is tokens and the first token with its client
   double program_bytes = 0;
+  MixedSteps mixed;
 
+  // Needs the costs of the model's own units, to say what mixed steps take beyond them.
   void apply(plan::StepCosts& costs) const;
   std::string text() const;
 };

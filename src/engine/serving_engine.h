@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,6 +19,16 @@
 #include "engine/turns.h"
 
 namespace fathom {
+
+// What one step computed, and how long its model took.
+struct ServedStep {
+  int64_t decode_rows = 0;
+  int64_t decode_context = 0;  // tokens in the cache, summed over those rows
+  int64_t prompt_rows = 0;
+  int64_t prompt_context = 0;  // tokens before a prompt's first row here, summed over its rows
+  int64_t logits = 0;          // rows whose logits were computed to draw from
+  double model_seconds = 0;
+};
 
 struct ServingOptions {
   int64_t kv_memory = int64_t{1} << 30;  // bytes for keys and values, of running requests and of
@@ -33,6 +44,8 @@ struct ServingOptions {
   // Tokens that are guessed ahead for sequences that decode, where that pays. What is said stays
   // the same, whatever its seed. A draft model shares kv_memory, and takes its turns with ours.
   Speculation speculation = {};
+  // Called after each step by the engine's thread, which it holds up; may be empty.
+  std::function<void(const ServedStep&)> on_step = {};
 };
 
 // Why submit() did not take a request.

@@ -23,6 +23,8 @@ void ServingEngine::Impl::step() {
   BatchDraftPolicy::Step guessing{.draft_seconds = draft_seconds,
                                   .step_seconds = seconds_between(planned_time, drawn_time),
                                   .has_prompts = prompt_rows > 0};
+  ServedStep served{.prompt_rows = prompt_rows,
+                    .model_seconds = seconds_between(planned_time, drawn_time)};
   std::vector<SequenceId> ended;
   for (size_t i = 0; i < plan.size(); ++i) {
     const ScheduledSequence& work_done = plan[i];
@@ -32,11 +34,15 @@ void ServingEngine::Impl::step() {
     }
     // Prompts are the rest of the plan.
     if (std::ssize(work_done.tokens) == 1 + work_done.guesses && answer.prompt_done) {
+      served.decode_context += work_done.position;
       ++guessing.decoding;
       guessing.drafted += work_done.guesses;
       guessing.said += std::ssize(answer.generation.tokens());
       judge_guesses(work_done, answer);
+    } else {
+      served.prompt_context += work_done.position * std::ssize(work_done.tokens);
     }
+    if (work_done.last) ++served.logits;
     observe(work_done, rows[i]);
     if (work_done.last && !std::exchange(answer.prompt_done, true)) {
       stats.prompt_tokens += answer.taken.request.prompt.size();
@@ -53,6 +59,10 @@ void ServingEngine::Impl::step() {
   for (const SequenceId id : ended) end_answer(id);
   if (drafting.drafter && guessing.decoding > 0) draft_policy.record(guessing);
 
+  if (options.on_step) {
+    served.decode_rows = batch.tokens() - prompt_rows;
+    options.on_step(served);
+  }
   const double seconds = seconds_since(begin_time);
   pacer.observe(batch.tokens() - prompt_rows, prompt_rows, seconds);
   ++stats.steps;

@@ -192,7 +192,8 @@ StepTime StepTimer::time(const StepWork& work) const {
         costs.serve_step_seconds +
         (costs.serve_logit_seconds * vocab_ + costs.serve_token_seconds) * work.logits;
     time.overhead += serving;
-    time.seconds = time.model + serving;
+    const bool mixed = work.decode_rows > 0 && work.prompt_rows > 0;
+    time.seconds = time.model * (mixed ? costs.serve_mixed_factor : 1) + serving;
   } else {
     const Efficiency& efficiency = hardware_.efficiency;
     time.memory /= efficiency.memory;

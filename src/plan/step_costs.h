@@ -99,6 +99,9 @@ struct StepCosts {
   // request until its first token.
   double serve_token_seconds = 0;
   double serve_request_seconds = 0;
+  // Steps that compute prompts beside answers take so many times what their parts do: they come
+  // when a request does, whose socket and tokenizer want the same cores.
+  double serve_mixed_factor = 1;
   double program_bytes = 0;  // of the process without weights, cache and activations
 
   double seconds_of(const UnitCounts& units) const;

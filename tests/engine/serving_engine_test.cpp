@@ -119,6 +119,34 @@ TEST(ServingEngine, AnswersManyAtOnceAsASessionAnswersEachAlone) {
   }
 }
 
+TEST(ServingEngine, ShowsWhatEachStepComputed) {
+  std::vector<ServedStep> steps;  // the engine's thread alone writes to it
+  ServingOptions options;
+  options.on_step = [&steps](const ServedStep& step) { steps.push_back(step); };
+  {
+    const auto engine = serve(options);
+    const Asked first = ask(*engine, greedy(prompt_of(20, 0), 40));
+    const Asked second = ask(*engine, greedy(prompt_of(30, 1), 8));
+    first.sink->wait();
+    second.sink->wait();
+    expect_all_free(*engine);
+  }
+  ServedStep sum;
+  for (const ServedStep& step : steps) {
+    EXPECT_GT(step.model_seconds, 0);
+    EXPECT_LE(step.logits, 2);
+    sum.decode_rows += step.decode_rows;
+    sum.decode_context += step.decode_context;
+    sum.prompt_rows += step.prompt_rows;
+    sum.logits += step.logits;
+  }
+  EXPECT_EQ(sum.prompt_rows, 20 + 30);
+  EXPECT_EQ(sum.logits, 40 + 8);
+  // The first token of an answer comes with its prompt, the last is never computed.
+  EXPECT_EQ(sum.decode_rows, 39 + 7);
+  EXPECT_EQ(sum.decode_context, (20 + 58) * 39 / 2 + (30 + 36) * 7 / 2);
+}
+
 TEST(ServingEngine, GivesIdenticalAnswersAfterPreemptions) {
   ServingOptions options = with_pages(10);
   const auto engine = serve(options);

@@ -155,6 +155,19 @@ TEST(StepTime, OfOffloadedExpertsIsBoundByTheHostsLink) {
   EXPECT_EQ(time.bound, Bound::kHost);
 }
 
+TEST(StepTime, OfPromptsBesideAnswersIsMoreThanItsParts) {
+  Deployment d = deployment("smollm2-135m", "q8_0");
+  StepCosts costs;
+  costs.seconds[Unit::kLayer] = 1e-3;
+  costs.serve_step_seconds = 2e-3;
+  costs.serve_mixed_factor = 1.5;
+  d.hardware.costs = std::make_shared<const StepCosts>(costs);
+  const StepTimer timer(d);
+  EXPECT_NEAR(timer.time({.decode_rows = 2}).seconds, 30e-3 + 2e-3, 1e-9);
+  EXPECT_NEAR(timer.time({.prompt_rows = 2}).seconds, 30e-3 + 2e-3, 1e-9);
+  EXPECT_NEAR(timer.time({.decode_rows = 1, .prompt_rows = 1}).seconds, 45e-3 + 2e-3, 1e-9);
+}
+
 TEST(StepTime, FollowsFittedCostsWhereThereAreSome) {
   Deployment d = deployment("smollm2-135m", "q8_0");
   StepCosts costs;

@@ -132,11 +132,13 @@ TEST(KeptFit, IsOfOneMachine) {
   StepCosts costs = likely_costs(kCeilings);
   costs.seconds[Unit::kExpert] = 0.125;
   costs.program_bytes = 5;
+  costs.serve_mixed_factor = 1.25;
   ASSERT_TRUE(write_fit(file, machine, costs).has_value());
   const auto kept = read_fit(file, machine);
   ASSERT_TRUE(kept.has_value());
   EXPECT_EQ(kept->costs.seconds, costs.seconds);
   EXPECT_EQ(kept->costs.program_bytes, 5);
+  EXPECT_EQ(kept->costs.serve_mixed_factor, 1.25);
   machine.threads = 4;
   EXPECT_FALSE(read_fit(file, machine).has_value());
   machine.threads = 2;
