@@ -204,17 +204,20 @@ bool Engine::ends_answer(int32_t token) const {
   return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
 }
 
-Result<std::shared_ptr<const Constraint>> Engine::compile(const AnswerFormat& format) const {
+Result<std::shared_ptr<const ConstraintVocabulary>> Engine::constraint_vocabulary() const {
   FATHOM_TRY(const Tokenizer* words, need_tokenizer());
-  std::shared_ptr<const ConstraintVocabulary> vocabulary;
-  {
-    const std::lock_guard lock(constraints_mutex_);
-    if (!constraints_) {
-      FATHOM_TRY(constraints_, ConstraintVocabulary::make(*words, info.vocab_size, end_tokens));
-    }
-    vocabulary = constraints_;
+  const std::lock_guard lock(constraints_mutex_);
+  if (!constraints_) {
+    FATHOM_TRY(constraints_, ConstraintVocabulary::make(*words, info.vocab_size, end_tokens));
   }
-  return Constraint::compile(std::move(vocabulary), format);
+  return constraints_;
+}
+
+std::expected<std::shared_ptr<const Constraint>, FormatError> Engine::compile(
+    const AnswerFormat& format) const {
+  auto vocabulary = constraint_vocabulary();
+  if (!vocabulary) return std::unexpected(FormatError{.message = vocabulary.error().message});
+  return Constraint::compile(*std::move(vocabulary), format);
 }
 
 Status Engine::check_tokens(std::span<const int32_t> tokens) const {

@@ -36,8 +36,10 @@ struct Engine {
   Result<std::string> render(const std::vector<Message>& messages, bool add_generation_prompt,
                              const Tokenizer* guard = nullptr, const std::string& tools = {}) const;
   bool ends_answer(int32_t token) const;
-  // From any thread; the first call takes some 100 ms for a large vocabulary.
-  Result<std::shared_ptr<const Constraint>> compile(const AnswerFormat& format) const;
+  // From any thread; takes as long as Constraint::compile(), the first call some 100 ms more for a
+  // large vocabulary.
+  std::expected<std::shared_ptr<const Constraint>, FormatError> compile(
+      const AnswerFormat& format) const;
   // An adapter (checkpoint/lora_adapter.h) for Batch and Request. From any thread: waits until the
   // step that runs is over.
   Result<std::shared_ptr<const LoraWeights>> load_adapter(const std::filesystem::path& path);
@@ -59,6 +61,8 @@ struct Engine {
   std::mutex compute;
 
  private:
+  Result<std::shared_ptr<const ConstraintVocabulary>> constraint_vocabulary() const;
+
   mutable std::mutex constraints_mutex_;
   mutable std::shared_ptr<const ConstraintVocabulary> constraints_;  // null until it is needed
 };

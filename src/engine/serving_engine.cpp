@@ -98,7 +98,9 @@ std::expected<RequestId, Refusal> ServingEngine::submit(Request request) {
   if (request.options.format && !request.constraint) {
     auto compiled = impl_->engine->compile(*request.options.format);
     if (!compiled) {
-      return std::unexpected(Refusal{.kind = Kind::kInvalid, .message = compiled.error().message});
+      return std::unexpected(
+          Refusal{.kind = compiled.error().busy ? Kind::kQueueFull : Kind::kInvalid,
+                  .message = compiled.error().message});
     }
     request.constraint = *std::move(compiled);
   }

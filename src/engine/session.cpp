@@ -199,7 +199,9 @@ Result<Answer> Session::Impl::answer(std::span<const int32_t> prompt,
   std::shared_ptr<const Constraint> format;
   std::optional<AnswerConstraint> constraint;
   if (options.format) {
-    FATHOM_TRY(format, engine->compile(*options.format));
+    auto compiled = engine->compile(*options.format);
+    if (!compiled) return fail("{}", compiled.error().message);
+    format = *std::move(compiled);
     constraint.emplace(*engine->tokenizer, *format, reasoning);
   }
   if (limit == 0) stream.finish(FinishReason::kLength);

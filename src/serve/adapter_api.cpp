@@ -128,6 +128,10 @@ ApiResult<Api::AdapterName> Api::adapter_name(const std::string& text) const {
 
 ApiStatus Api::load_adapter(ApiCall& call) {
   FATHOM_CHECK(may_change_adapters(call));
+  return run_later(call, [this](const ApiCall& later) { return load_adapter_now(later); });
+}
+
+ApiStatus Api::load_adapter_now(const ApiCall& call) {
   FATHOM_TRY(const OrderedJson body, parse_body(call.request.body));
   FATHOM_TRY(Fields fields, Fields::of(body));
   FATHOM_TRY(const auto wanted_name, fields.string("lora_name"));

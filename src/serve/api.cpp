@@ -19,6 +19,12 @@ int64_t now() {
       .count();
 }
 
+double seconds_since(double time) {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+             .count() -
+         time;
+}
+
 ApiError not_found(const ApiCall& call) {
   return {.status = 404,
           .message = fmt::format("There is nothing at {}. See /openapi.json.",
@@ -38,6 +44,17 @@ OrderedJson usage_row(const UsageRow& row) {
           {"routed", row.routed},
           {"kept_by_lite", row.kept},
           {"saved_usd", row.saved_usd}};
+}
+
+// What has waited so long for one of the slow tasks' threads is better asked again.
+constexpr double kLongestWait = 10;
+
+ApiError too_slow() {
+  return {
+      .status = 503,
+      .message = "Too many requests wait whose formats, tools or adapters take long to prepare.",
+      .code = "overloaded",
+      .retry_after = kBusyCompilersRetry};
 }
 
 // Also keeps web pages of others out: a browser sends this type only where CORS allows it.
@@ -61,16 +78,13 @@ Api::Api(Parts parts) : parts_(std::move(parts)), started_(now()) {}
 void Api::respond(const ApiCall& call, HttpResponse response) {
   response.headers.insert(response.headers.end(), call.headers.begin(), call.headers.end());
   parts_.metrics->response(response.status);
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count() -
-      call.time;
   parts_.log->info("request", {{"id", call.id},
                                {"peer", call.request.peer},
                                {"key", call.pass ? call.pass->key() : ""},
                                {"method", call.request.method},
                                {"path", call.request.path},
                                {"status", response.status},
-                               {"seconds", seconds}});
+                               {"seconds", seconds_since(call.time)}});
   if (call.pass) call.pass->leave();
   call.exchange->respond(response);
 }
@@ -80,8 +94,40 @@ void Api::respond(const ApiCall& call, const ApiError& error) {
 }
 
 void Api::handle(ApiCall call) {
-  const ApiStatus status = route(call);
-  if (!status) respond(call, status.error());
+  run(std::move(call), [this](ApiCall& routed) { return route(routed); });
+}
+
+void Api::run(ApiCall call, const Step& step) {
+  try {
+    const ApiStatus status = step(call);
+    if (!status) respond(call, status.error());
+  } catch (const std::exception& error) {
+    parts_.log->error("exception", {{"id", call.id}, {"what", error.what()}});
+    respond(call, ApiError{.status = 500, .message = "Something went wrong in the server."});
+  }
+}
+
+ApiStatus Api::run_later(ApiCall& call, Step step) {
+  auto shared = std::make_shared<ApiCall>(std::move(call));
+  const bool added = parts_.slow_tasks->add(
+      [this, shared, step = std::move(step)] { run_slow(std::move(*shared), step); });
+  if (added) return {};
+  call = std::move(*shared);
+  return std::unexpected(too_slow());
+}
+
+void Api::run_slow(ApiCall call, const Step& step) {
+  if (call.exchange->gone()) return;
+  if (*parts_.stopping) {
+    respond(call, ApiError{.status = 503,
+                           .message = "The server is stopping.",
+                           .code = "stopping",
+                           .retry_after = 5});
+  } else if (seconds_since(call.time) > kLongestWait) {
+    respond(call, too_slow());
+  } else {
+    run(std::move(call), step);
+  }
 }
 
 ApiStatus Api::route(ApiCall& call) {

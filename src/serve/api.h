@@ -2,6 +2,7 @@
 // engine. May be called from any thread, several at a time.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -20,6 +21,7 @@
 #include "serve/model_list.h"
 #include "serve/prices.h"
 #include "serve/routing.h"
+#include "serve/task_queue.h"
 
 namespace fathom::serve {
 
@@ -46,15 +48,23 @@ class Api {
     std::filesystem::path evaluations;  // for the planner; may be empty
     bool needs_keys = false;
     std::filesystem::path adapter_folder;  // of those that may be loaded; empty: none
+    TaskQueue* slow_tasks = nullptr;       // for what may take seconds
+    const std::atomic<bool>* stopping = nullptr;
   };
   explicit Api(Parts parts);
 
-  // Answers with 404 or 405 where there is no such endpoint.
+  // Answers with 404 or 405 where there is no such endpoint. Takes no more than milliseconds: the
+  // rest is left to slow_tasks.
   void handle(ApiCall call);
   void respond(const ApiCall& call, HttpResponse response);
   void respond(const ApiCall& call, const ApiError& error);
 
  private:
+  using Step = std::function<ApiStatus(ApiCall&)>;
+  void run(ApiCall call, const Step& step);
+  // Goes on with the call in slow_tasks; fails where too many wait there.
+  ApiStatus run_later(ApiCall& call, Step step);
+  void run_slow(ApiCall call, const Step& step);
   ApiStatus route(ApiCall& call);
   ApiStatus models(const ApiCall& call, const std::string& name);
   ApiStatus usage(const ApiCall& call);
@@ -66,6 +76,7 @@ class Api {
   ApiStatus embeddings(ApiCall& call);
   ApiStatus plan(ApiCall& call);
   ApiStatus load_adapter(ApiCall& call);
+  ApiStatus load_adapter_now(const ApiCall& call);
   ApiStatus unload_adapter(ApiCall& call);
 
   struct AdapterName {
@@ -89,9 +100,12 @@ class Api {
     bool tools = false;  // that the answer may call
   };
   struct RoutedJob;
-  using MakeJob = std::function<ApiResult<Job>(const ServedModel&)>;
-  // By the model that the request names, or by the one that the routing chooses.
-  ApiStatus answer(ApiCall& call, const GenerationRequest& wanted, const MakeJob& make);
+  using MakeJob = std::function<ApiResult<Job>(const ApiCall&, const ServedModel&)>;
+  // By the model that the request names, or by the one that the routing chooses. compiles: a
+  // grammar has to be compiled for the job.
+  ApiStatus answer(ApiCall& call, std::shared_ptr<const GenerationRequest> wanted, bool compiles,
+                   MakeJob make);
+  ApiStatus answer_now(ApiCall& call, const GenerationRequest& wanted, const MakeJob& make);
   ApiStatus answer_routed(ApiCall& call, const GenerationRequest& wanted, const MakeJob& make);
   void start(const ApiCall& call, Job job, const RouteTaken& route, double waited = 0);
   Generation::Call generation(const ApiCall& call, Job& job, const RouteTaken& route,

@@ -83,10 +83,17 @@ void Api::start(const ApiCall& call, Job job, const RouteTaken& route, double wa
   Generation::start(*job.model->serving, std::move(job.requests), std::move(prepared));
 }
 
-ApiStatus Api::answer(ApiCall& call, const GenerationRequest& wanted, const MakeJob& make) {
+ApiStatus Api::answer(ApiCall& call, std::shared_ptr<const GenerationRequest> wanted, bool compiles,
+                      MakeJob make) {
+  if (!compiles) return answer_now(call, *wanted, make);
+  return run_later(call, [this, wanted = std::move(wanted), make = std::move(make)](
+                             ApiCall& later) { return answer_now(later, *wanted, make); });
+}
+
+ApiStatus Api::answer_now(ApiCall& call, const GenerationRequest& wanted, const MakeJob& make) {
   if (parts_.routing && wanted.model == kRoutedModel) return answer_routed(call, wanted, make);
   FATHOM_TRY(const auto model, find_model(wanted.model));
-  FATHOM_TRY(Job job, make(*model));
+  FATHOM_TRY(Job job, make(call, *model));
   start(call, std::move(job), {});
   return {};
 }
@@ -100,8 +107,8 @@ struct Api::RoutedJob {
 
 ApiStatus Api::answer_routed(ApiCall& call, const GenerationRequest& wanted, const MakeJob& make) {
   const Routing& routing = *parts_.routing;
-  FATHOM_TRY(Job v1, make(*routing.v1));
-  FATHOM_TRY(Job lite, make(*routing.lite));
+  FATHOM_TRY(Job v1, make(call, *routing.v1));
+  FATHOM_TRY(Job lite, make(call, *routing.lite));
   if (lite.requests.size() != 1 || lite.requests.front().score_prompt) {
     return bad_request("model", "The model {} answers one prompt at a time, and scores none.",
                        in_quotes(kRoutedModel));
@@ -157,73 +164,89 @@ ApiStatus Api::answer_routed(ApiCall& call, const GenerationRequest& wanted, con
 }
 
 ApiStatus Api::chat(ApiCall& call) {
-  FATHOM_TRY(const ChatRequest wanted, parse_chat_request(call.request.body));
-  return answer(call, wanted.generation, [&](const ServedModel& model) -> ApiResult<Job> {
-    FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, wanted.tools, "messages"));
-    FATHOM_CHECK(model.apply(wanted.generation, request));
-    FATHOM_TRY(request.constraint, model.constraint(wanted.generation, "response_format"));
-    FATHOM_TRY(auto tools, model.offer_tools(wanted.tools, wanted.generation.format, request));
-    FATHOM_TRY(const Tokenizer* words, model.tokenizer());
-    Job job{.model = &model,
-            .requests = {},
-            .writer = chat_writer(label(call, model, "chatcmpl-"), wanted.generation, *words,
-                                  std::move(tools)),
-            .stream = wanted.generation.stream,
-            .keep_scores = wanted.generation.logprobs.has_value(),
-            .tools = wanted.tools.active()};
-    job.requests.push_back(std::move(request));
-    return job;
-  });
+  FATHOM_TRY(ChatRequest parsed, parse_chat_request(call.request.body));
+  const bool compiles = parsed.generation.format || parsed.tools.binds();
+  const auto shared = std::make_shared<const ChatRequest>(std::move(parsed));
+  return answer(
+      call, {shared, &shared->generation}, compiles,
+      [shared](const ApiCall& now, const ServedModel& model) -> ApiResult<Job> {
+        const ChatRequest& wanted = *shared;
+        const GenerationRequest& options = wanted.generation;
+        FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, wanted.tools, "messages"));
+        FATHOM_CHECK(model.apply(options, request));
+        FATHOM_TRY(request.constraint, model.constraint(options, "response_format"));
+        FATHOM_TRY(auto tools, model.offer_tools(wanted.tools, options.format, request));
+        FATHOM_TRY(const Tokenizer* words, model.tokenizer());
+        Job job{.model = &model,
+                .requests = {},
+                .writer =
+                    chat_writer(label(now, model, "chatcmpl-"), options, *words, std::move(tools)),
+                .stream = options.stream,
+                .keep_scores = options.logprobs.has_value(),
+                .tools = wanted.tools.active()};
+        job.requests.push_back(std::move(request));
+        return job;
+      });
 }
 
 ApiStatus Api::completions(ApiCall& call) {
-  FATHOM_TRY(const CompletionRequest wanted, parse_completion_request(call.request.body));
-  const GenerationRequest& options = wanted.generation;
-  if (wanted.echo && options.logprobs && options.stream) {
+  FATHOM_TRY(CompletionRequest parsed, parse_completion_request(call.request.body));
+  if (parsed.echo && parsed.generation.logprobs && parsed.generation.stream) {
     return bad_request("stream", "A stream cannot echo the prompt's logprobs. Leave out stream.");
   }
-  const bool chooses = wanted.best_of > options.n;
-  return answer(call, options, [&](const ServedModel& model) -> ApiResult<Job> {
-    FATHOM_TRY(const Tokenizer* words, model.tokenizer());
-    Job job{.model = &model,
-            .requests = {},
-            .writer = {},
-            .stream = options.stream,
-            .keep_scores = options.logprobs.has_value() || chooses,
-            .best = chooses ? options.n : 0};
-    std::vector<std::string> echoes;
-    FATHOM_TRY(const auto format, model.constraint(options, "response_format"));
-    for (const PromptText& text : wanted.prompts) {
-      FATHOM_TRY(Request request, model.text_prompt(text, "prompt"));
-      FATHOM_CHECK(model.apply(options, request));
-      request.answers = wanted.best_of;
-      if (chooses && !request.logprobs) request.logprobs = 0;
-      request.constraint = format;
-      request.score_prompt = wanted.echo && options.logprobs.has_value();
-      if (wanted.echo) echoes.push_back(words->decode(request.prompt));
-      job.requests.push_back(std::move(request));
-    }
-    job.writer = completion_writer(label(call, model, "cmpl-"), options, *words, std::move(echoes));
-    return job;
-  });
+  const bool compiles = parsed.generation.format.has_value();
+  const auto shared = std::make_shared<const CompletionRequest>(std::move(parsed));
+  return answer(call, {shared, &shared->generation}, compiles,
+                [shared](const ApiCall& now, const ServedModel& model) -> ApiResult<Job> {
+                  const CompletionRequest& wanted = *shared;
+                  const GenerationRequest& options = wanted.generation;
+                  const bool chooses = wanted.best_of > options.n;
+                  FATHOM_TRY(const Tokenizer* words, model.tokenizer());
+                  Job job{.model = &model,
+                          .requests = {},
+                          .writer = {},
+                          .stream = options.stream,
+                          .keep_scores = options.logprobs.has_value() || chooses,
+                          .best = chooses ? options.n : 0};
+                  std::vector<std::string> echoes;
+                  FATHOM_TRY(const auto format, model.constraint(options, "response_format"));
+                  for (const PromptText& text : wanted.prompts) {
+                    FATHOM_TRY(Request request, model.text_prompt(text, "prompt"));
+                    FATHOM_CHECK(model.apply(options, request));
+                    request.answers = wanted.best_of;
+                    if (chooses && !request.logprobs) request.logprobs = 0;
+                    request.constraint = format;
+                    request.score_prompt = wanted.echo && options.logprobs.has_value();
+                    if (wanted.echo) echoes.push_back(words->decode(request.prompt));
+                    job.requests.push_back(std::move(request));
+                  }
+                  job.writer = completion_writer(label(now, model, "cmpl-"), options, *words,
+                                                 std::move(echoes));
+                  return job;
+                });
 }
 
 ApiStatus Api::responses(ApiCall& call) {
-  FATHOM_TRY(const ResponsesRequest wanted, parse_responses_request(call.request.body));
-  return answer(call, wanted.generation, [&](const ServedModel& model) -> ApiResult<Job> {
-    FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, wanted.tools, "input"));
-    FATHOM_CHECK(model.apply(wanted.generation, request));
-    FATHOM_TRY(request.constraint, model.constraint(wanted.generation, "text.format"));
-    FATHOM_TRY(const auto tools,
-               model.offer_tools(wanted.tools, wanted.generation.format, request));
-    Job job{.model = &model,
-            .requests = {},
-            .writer = responses_writer(label(call, model, "resp_"), wanted, tools),
-            .stream = wanted.generation.stream,
-            .tools = wanted.tools.active()};
-    job.requests.push_back(std::move(request));
-    return job;
-  });
+  FATHOM_TRY(ResponsesRequest parsed, parse_responses_request(call.request.body));
+  const bool compiles = parsed.generation.format || parsed.tools.binds();
+  const auto shared = std::make_shared<const ResponsesRequest>(std::move(parsed));
+  return answer(
+      call, {shared, &shared->generation}, compiles,
+      [shared](const ApiCall& now, const ServedModel& model) -> ApiResult<Job> {
+        const ResponsesRequest& wanted = *shared;
+        const GenerationRequest& options = wanted.generation;
+        FATHOM_TRY(Request request, model.chat_prompt(wanted.messages, wanted.tools, "input"));
+        FATHOM_CHECK(model.apply(options, request));
+        FATHOM_TRY(request.constraint, model.constraint(options, "text.format"));
+        FATHOM_TRY(const auto tools, model.offer_tools(wanted.tools, options.format, request));
+        Job job{.model = &model,
+                .requests = {},
+                .writer = responses_writer(label(now, model, "resp_"), wanted, tools),
+                .stream = options.stream,
+                .tools = wanted.tools.active()};
+        job.requests.push_back(std::move(request));
+        return job;
+      });
 }
 
 ApiStatus Api::embeddings(ApiCall& call) {

@@ -29,6 +29,13 @@ ApiError error_of(const Refusal& refusal, const ServingStats& stats) {
   return {.status = 503, .message = "The server is stopping.", .code = "stopping"};
 }
 
+// A format under which the answer could not go on is the request's own doing.
+ApiError failure(const Error& error) {
+  return {.status = error.kind == ErrorKind::kUsage ? 400 : 500,
+          .message = error.message,
+          .code = "generation_failed"};
+}
+
 }  // namespace
 
 // Passes on the events of one prompt.
@@ -189,7 +196,7 @@ void Generation::add_end(size_t choice, bool is_first_of_prompt, const AnswerEnd
     if (first == seconds) call_.metrics->first_token(first);
   }
   if (end.error) {
-    error_ = end.error->message;
+    error_ = end.error;
   } else if (end.reason == FinishReason::kCancelled) {
     stopped_by_us_ = true;
   } else if (call_.stream && !done_) {
@@ -221,7 +228,7 @@ void Generation::finish() {
   done_ = true;
   const bool gone = call_.exchange->gone();
   std::string& outcome = outcome_.outcome;
-  if (!error_.empty()) {
+  if (error_) {
     outcome = "failed";
   } else if (gone || stopped_by_us_) {
     outcome = "cancelled";
@@ -232,9 +239,8 @@ void Generation::finish() {
   call_.on_done(outcome_);
   if (outcome == "failed" || outcome == "cancelled") {
     const ApiError error =
-        outcome == "failed"
-            ? ApiError{.status = 500, .message = error_, .code = "generation_failed"}
-            : ApiError{.status = 503, .message = "The server is stopping.", .code = "stopping"};
+        error_ ? failure(*error_)
+               : ApiError{.status = 503, .message = "The server is stopping.", .code = "stopping"};
     if (begun_) {
       call_.exchange->write(call_.writer->stream_error(error));
       call_.exchange->end();

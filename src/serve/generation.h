@@ -80,7 +80,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   size_t open_answers_;
   bool begun_ = false;
   bool done_ = false;
-  std::string error_;
+  std::optional<Error> error_;
   bool stopped_by_us_ = false;
   GenerationOutcome outcome_;
 };

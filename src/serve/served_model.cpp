@@ -69,11 +69,23 @@ ApiStatus ServedModel::apply(const GenerationRequest& wanted, Request& request) 
   return {};
 }
 
+namespace {
+
+ApiError error_of(const FormatError& error, const char* param) {
+  if (!error.busy) return {.status = 400, .message = error.message, .param = param};
+  return {.status = 503,
+          .message = error.message,
+          .code = "overloaded",
+          .retry_after = kBusyCompilersRetry};
+}
+
+}  // namespace
+
 ApiResult<std::shared_ptr<const Constraint>> ServedModel::constraint(
     const GenerationRequest& wanted, const char* param) const {
   if (!wanted.format) return nullptr;
   auto compiled = engine->compile(*wanted.format);
-  if (!compiled) return bad_request(param, "{}", compiled.error().message);
+  if (!compiled) return std::unexpected(error_of(compiled.error(), param));
   return *std::move(compiled);
 }
 
@@ -116,7 +128,7 @@ ApiResult<std::optional<ToolUse>> ServedModel::offer_tools(
     auto compiled = engine->compile(
         {.kind = AnswerFormat::Kind::kGrammar,
          .text = tool_grammar(*tool_format, tools.callable(), parallel, *words, *beside)});
-    if (!compiled) return bad_request("tools", "{}", compiled.error().message);
+    if (!compiled) return std::unexpected(error_of(compiled.error(), "tools"));
     request.constraint = *std::move(compiled);
   }
   return ToolUse{.format = *tool_format,

@@ -14,6 +14,9 @@
 
 namespace fathom::serve {
 
+// Seconds after which formats may find room again where too many are being compiled.
+inline constexpr int kBusyCompilersRetry = 2;
+
 struct ServedModel {
   std::string name;
   std::shared_ptr<Engine> engine;
@@ -29,7 +32,8 @@ struct ServedModel {
   ApiResult<Request> text_prompt(const PromptText& text, const char* param) const;
   // Sampling options, the number of answers and their scores.
   ApiStatus apply(const GenerationRequest& wanted, Request& request) const;
-  // Null where the answer may be anything.
+  // Null where the answer may be anything. Compiles, as does offer_tools(): what may take seconds
+  // (GenerationRequest::format, ToolRequest::binds()).
   ApiResult<std::shared_ptr<const Constraint>> constraint(const GenerationRequest& wanted,
                                                           const char* param) const;
   // How to read the answer; where tools must be called, obey their schemas or go beside `format`,

@@ -25,6 +25,8 @@ namespace {
 
 constexpr int kTaskThreads = 2;
 constexpr size_t kMostTasks = 8192;
+// For what may take seconds.
+constexpr int kSlowTaskThreads = 4;
 
 std::string new_id() {
   thread_local std::mt19937_64 random{std::random_device()()};
@@ -50,7 +52,8 @@ struct Server::Impl {
   std::unique_ptr<Metrics> metrics;
   std::unique_ptr<KeyGate> gate;
   std::unique_ptr<Api> api;
-  std::unique_ptr<TaskQueue> tasks;
+  std::unique_ptr<TaskQueue> slow_tasks;
+  std::unique_ptr<TaskQueue> tasks;  // some of which end as slow ones
   std::atomic<bool> stopping = false;
   std::mutex http_mutex;  // metrics may ask for the server while it starts
   std::unique_ptr<HttpServer> http;
@@ -110,6 +113,7 @@ Status Server::Impl::open(const std::vector<NamedModel>& named_models) {
     if (ledger) gauges.ledger_lost = ledger->lost();
     return gauges;
   });
+  slow_tasks = std::make_unique<TaskQueue>(kSlowTaskThreads, options.most_slow_tasks);
   gate = std::make_unique<KeyGate>(keys.get(), options.key_limits);
   api = std::make_unique<Api>(Api::Parts{.models = &models,
                                          .routing = std::move(routing),
@@ -120,7 +124,9 @@ Status Server::Impl::open(const std::vector<NamedModel>& named_models) {
                                          .database = options.database,
                                          .evaluations = options.evaluations,
                                          .needs_keys = keys != nullptr,
-                                         .adapter_folder = options.adapter_folder});
+                                         .adapter_folder = options.adapter_folder,
+                                         .slow_tasks = slow_tasks.get(),
+                                         .stopping = &stopping});
   tasks = std::make_unique<TaskQueue>(kTaskThreads, kMostTasks);
   raise_descriptor_limit();
   auto listening = HttpServer::start(
@@ -229,12 +235,7 @@ void Server::Impl::admit(ApiCall call) {
     const Headers& limits = call.pass->headers();
     call.headers.insert(call.headers.end(), limits.begin(), limits.end());
   }
-  try {
-    api->handle(call);
-  } catch (const std::exception& error) {
-    log.error("exception", {{"id", call.id}, {"what", error.what()}});
-    api->respond(call, ApiError{.status = 500, .message = "Something went wrong in the server."});
-  }
+  api->handle(std::move(call));
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -278,6 +279,7 @@ Server::~Server() {
   // Nobody may call the HTTP server's wake-ups once it is gone: the engine has stopped, and the
   // tasks end here.
   if (impl_->tasks) impl_->tasks->stop();
+  if (impl_->slow_tasks) impl_->slow_tasks->stop();
   std::unique_ptr<HttpServer> http;
   {
     const std::lock_guard lock(impl_->http_mutex);

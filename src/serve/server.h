@@ -38,6 +38,9 @@ struct ServeOptions {
   bool web_page = true;  // at /
   // In which the model calls tools; none: as its chat template tells.
   std::optional<ToolFormat> tool_format = {};
+  // Requests that may wait for formats, tools or adapters to be prepared, which may take seconds;
+  // further ones are asked to come back.
+  size_t most_slow_tasks = 64;
   // Where adapters lie that clients may load while the server runs; empty: they may not.
   std::filesystem::path adapter_folder = {};
 };

@@ -124,6 +124,10 @@ ApiStatus read_choice(Fields& fields, bool flat, ToolRequest& request) {
 
 }  // namespace
 
+bool ToolRequest::binds() const {
+  return active() && (choice == Choice::kRequired || std::ranges::any_of(tools, &Tool::strict));
+}
+
 std::vector<std::string> ToolRequest::names() const {
   std::vector<std::string> names;
   names.reserve(tools.size());

@@ -27,6 +27,8 @@ struct ToolRequest {
 
   // Whether the answer may call tools.
   bool active() const { return !tools.empty() && choice != Choice::kNone; }
+  // Whether that takes a grammar, even where the answer has no format.
+  bool binds() const;
   std::vector<std::string> names() const;
   // Those that may be called.
   std::vector<Tool> callable() const;

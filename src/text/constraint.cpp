@@ -72,10 +72,10 @@ Status ConstraintState::take_step(Step step) {
   FathomText error{};
   const double begin = thread_seconds();
   if (!step(&error)) {
-    return fail("The answer cannot go on under its constraint: {}.", take_text(error));
+    return usage_error("The answer cannot go on under its constraint: {}.", take_text(error));
   }
   if (const double seconds = thread_seconds() - begin; seconds > kLongestStep) {
-    return fail(
+    return usage_error(
         "The answer cannot go on under its constraint: a step in it took {:.2f} s, more "
         "than {} s. Is it ambiguous?",
         seconds, kLongestStep);
@@ -102,13 +102,18 @@ Status ConstraintState::accept_text(std::string_view text) {
   });
 }
 
-Result<std::shared_ptr<const Constraint>> Constraint::compile(
+std::expected<std::shared_ptr<const Constraint>, FormatError> Constraint::compile(
     std::shared_ptr<const ConstraintVocabulary> vocabulary, const AnswerFormat& format) {
   FathomText error{};
-  FathomMatcher* matcher = fathom_matcher_make(
-      vocabulary->handle_, static_cast<uint32_t>(format.kind), as_slice(format.text), &error);
+  bool busy = false;
+  FathomMatcher* matcher =
+      fathom_matcher_make(vocabulary->handle_, static_cast<uint32_t>(format.kind),
+                          as_slice(format.text), &busy, &error);
   if (matcher == nullptr) {
-    return fail("The {} cannot be used: {}.", name(format.kind), take_text(error));
+    return std::unexpected(
+        FormatError{.message = fmt::format("The {} cannot be used{}: {}.", name(format.kind),
+                                           busy ? " now" : "", take_text(error)),
+                    .busy = busy});
   }
   return std::shared_ptr<const Constraint>(new Constraint(std::move(vocabulary), matcher));
 }

@@ -9,8 +9,10 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -53,7 +55,8 @@ class ConstraintState {
   ConstraintState& operator=(const ConstraintState&) = delete;
 
   // Which tokens may come next: bit i % 32 of word i / 32 is token i. End tokens may where the
-  // answer may end. Valid until the next call. Fails if the grammar is too complex to go on.
+  // answer may end. Valid until the next call. Fails (kUsage) if the grammar is too complex to go
+  // on.
   Result<std::span<const uint32_t>> mask();
   // The answer goes on by a token of the mask (not by an end token), or by a text of other origin,
   // which fails where the grammar does not allow it.
@@ -74,10 +77,17 @@ class ConstraintState {
   bool complete_ = false;
 };
 
+// Why a format was not compiled.
+struct FormatError {
+  std::string message;
+  bool busy = false;  // too many others are being compiled: the format may be fine
+};
+
 class Constraint {
  public:
-  // Fails naming what is wrong with the format, or which limit it exceeds.
-  static Result<std::shared_ptr<const Constraint>> compile(
+  // Fails naming what is wrong with the format, or which limit it exceeds. Takes milliseconds, or
+  // up to ten seconds.
+  static std::expected<std::shared_ptr<const Constraint>, FormatError> compile(
       std::shared_ptr<const ConstraintVocabulary> vocabulary, const AnswerFormat& format);
   ~Constraint();
   Constraint(const Constraint&) = delete;

@@ -4,7 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <latch>
 #include <random>
+#include <thread>
+#include <vector>
 
 #include "text/golden.h"
 
@@ -246,12 +250,51 @@ TEST(Constraint, TakesOperatorsForTextAndRepetitionsForWhatTheyAre) {
   EXPECT_TRUE(compile(Kind::kGrammar, grammar + "\n"));
 }
 
+// As many as are compiled at once are compiled; the others are no worse for it.
+TEST(Constraint, SaysWhenTooManyAreBeingCompiled) {
+  std::string schema = R"({"type": "object", "properties": {)";
+  for (int i = 0; i < 500; ++i) {
+    schema += fmt::format(R"({}"field_{}": {{"type": "string"}})", i == 0 ? "" : ",", i);
+  }
+  schema += "}}";
+  vocabulary();
+  constexpr int kThreads = 24;
+  std::latch begin(kThreads);
+  std::atomic<int> compiled = 0;
+  std::atomic<int> refused = 0;
+  {
+    std::vector<std::jthread> threads;
+    threads.reserve(kThreads);
+    for (int i = 0; i < kThreads; ++i) {
+      threads.emplace_back([&] {
+        begin.arrive_and_wait();
+        const auto constraint =
+            Constraint::compile(vocabulary(), {.kind = Kind::kJsonSchema, .text = schema});
+        if (constraint) {
+          ++compiled;
+          return;
+        }
+        EXPECT_TRUE(constraint.error().busy) << constraint.error().message;
+        EXPECT_TRUE(constraint.error().message.contains("now")) << constraint.error().message;
+        ++refused;
+      });
+    }
+  }
+  EXPECT_GE(compiled, 1);
+  EXPECT_GE(refused, 1);
+  EXPECT_EQ(compiled + refused, kThreads);
+  EXPECT_TRUE(compile(Kind::kJsonSchema, schema));
+}
+
 TEST(Constraint, StopsWhereAStepWouldCostTooMuch) {
   // An expression of 256 parts, each of which may be left out.
-  std::string grammar = "start: A8\nA0: /a?/\n";
+  std::string grammar = "start: \"x\" A8\nA0: /a?/\n";
   for (int i = 0; i < 8; ++i) grammar += fmt::format("A{}: A{} A{}\n", i + 1, i, i);
-  const auto mask = compile(Kind::kGrammar, grammar)->start()->mask();
+  const auto state = compile(Kind::kGrammar, grammar)->start();
+  ASSERT_TRUE(state->accept_text("x"));
+  const auto mask = state->mask();
   ASSERT_FALSE(mask);
+  EXPECT_EQ(mask.error().kind, ErrorKind::kUsage);
   EXPECT_TRUE(mask.error().message.contains("constraint")) << mask.error().message;
 }
 

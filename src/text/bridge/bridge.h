@@ -119,9 +119,10 @@ FathomConstraints* fathom_constraints_make(const FathomTokenizer* tokenizer, siz
                                            FathomText* error);
 void fathom_constraints_free(FathomConstraints* constraints);
 
-/* kind: a FathomConstraintKind. A matcher outlives its FathomConstraints. */
+/* kind: a FathomConstraintKind. A matcher outlives its FathomConstraints. Takes up to ten seconds.
+ * Where it fails, *busy says whether others were in the way and not the source. */
 FathomMatcher* fathom_matcher_make(const FathomConstraints* constraints, uint32_t kind,
-                                   FathomSlice source, FathomText* error);
+                                   FathomSlice source, bool* busy, FathomText* error);
 /* At the same place in its text. */
 FathomMatcher* fathom_matcher_clone(const FathomMatcher* matcher);
 void fathom_matcher_free(FathomMatcher* matcher);

@@ -16,10 +16,14 @@ use crate::tokenizer::TextTokenizer;
 
 /// Longer sources are no grammar that somebody wrote.
 const MAX_SOURCE_BYTES: usize = 1 << 20;
-/// What still takes longer is given up; its thread goes on to the end when nobody else wants the
+/// What takes longer steps back, so that others' answers go on at their speed,
+const PROMPT_COMPILE_TIME: Duration = Duration::from_millis(100);
+const SLOW_NICENESS: libc::c_int = 5;
+/// and what still takes longer is given up: its thread goes on to the end when nobody else wants the
 /// processor, but not many of them.
 const MAX_COMPILE_TIME: Duration = Duration::from_secs(10);
-const MAX_COMPILERS: usize = 4;
+const LEAST_NICENESS: libc::c_int = 19;
+const MAX_COMPILERS: usize = 8;
 /// Reading a grammar is recursive. Only what is used of a stack takes memory.
 const COMPILER_STACK_BYTES: usize = 256 << 20;
 /// The trie cannot hold longer tokens. No vocabulary has them for a reason.
@@ -45,6 +49,41 @@ impl Kind {
             3 => Ok(Kind::Grammar),
             _ => Err(format!("{number} is no kind of constraint")),
         }
+    }
+}
+
+/// Why a source was not compiled.
+pub struct Failure {
+    pub text: String,
+    /// It is not the source's fault; later it may go.
+    pub busy: bool,
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Failure { text, busy: false }
+    }
+}
+
+impl Failure {
+    fn busy(text: &str) -> Self {
+        Failure { text: text.to_string(), busy: true }
+    }
+}
+
+/// One of the compilers that may run, until it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(compilers: &Arc<AtomicUsize>) -> Option<Self> {
+        let place = Place(compilers.clone());
+        (compilers.fetch_add(1, Ordering::Relaxed) < MAX_COMPILERS).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -96,44 +135,54 @@ impl Vocabulary {
         Ok(Vocabulary { factory: Arc::new(factory), compilers: Arc::default() })
     }
 
-    pub fn compile(&self, kind: Kind, source: &str) -> Result<Matcher, String> {
+    pub fn compile(&self, kind: Kind, source: &str) -> Result<Matcher, Failure> {
         if source.len() > MAX_SOURCE_BYTES {
-            return Err(format!("it has {} bytes, more than {MAX_SOURCE_BYTES}", source.len()));
+            let bytes = source.len();
+            return Err(format!("it has {bytes} bytes, more than {MAX_SOURCE_BYTES}").into());
         }
-        if self.compilers.load(Ordering::Relaxed) >= MAX_COMPILERS {
-            return Err("others that are hard to compile keep the machine busy".to_string());
-        }
-        self.compilers.fetch_add(1, Ordering::Relaxed);
+        let Some(place) = Place::take(&self.compilers) else {
+            return Err(Failure::busy("others that are hard to compile keep the machine busy"));
+        };
         let (sender, receiver) = std::sync::mpsc::channel();
         let (number_sender, number) = std::sync::mpsc::channel();
-        let (factory, compilers) = (self.factory.clone(), self.compilers.clone());
+        let factory = self.factory.clone();
         let source = source.to_string();
-        let spawned =
-            std::thread::Builder::new().stack_size(COMPILER_STACK_BYTES).spawn(move || {
+        std::thread::Builder::new()
+            .stack_size(COMPILER_STACK_BYTES)
+            .spawn(move || {
                 // SAFETY: it only asks.
                 let _ = number_sender.send(unsafe { libc::gettid() });
                 let made = crate::ffi::guard(|| compile_here(&factory, kind, &source));
-                compilers.fetch_sub(1, Ordering::Relaxed);
+                drop(place);
                 // Nobody listens if it took too long.
                 let _ = sender.send(made);
-            });
-        if let Err(error) = spawned {
-            self.compilers.fetch_sub(1, Ordering::Relaxed);
-            return Err(format!("no thread to compile it: {error}"));
+            })
+            .map_err(|error| Failure::busy(&format!("no thread to compile it: {error}")))?;
+        let number = number.recv().ok();
+        if let Ok(made) = receiver.recv_timeout(PROMPT_COMPILE_TIME) {
+            return made.map_err(Failure::from);
         }
-        receiver.recv_timeout(MAX_COMPILE_TIME).unwrap_or_else(|_| {
-            if let Ok(thread) = number.try_recv() {
-                // SAFETY: no memory is touched. Linux takes a thread's number here; were it gone by
-                // now, nothing would happen.
-                unsafe { libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, 19) };
-            }
-            Err("it takes too long to compile".to_string())
-        })
+        step_back(number, SLOW_NICENESS);
+        receiver.recv_timeout(MAX_COMPILE_TIME - PROMPT_COMPILE_TIME).map_or_else(
+            |_| {
+                step_back(number, LEAST_NICENESS);
+                Err("it takes too long to compile".to_string().into())
+            },
+            |made| made.map_err(Failure::from),
+        )
     }
 
     /// Tokens that spell `text`, if not as the model would choose them.
     pub fn spell(&self, text: &[u8]) -> Vec<u32> {
         self.factory.tok_env().tok_trie().greedy_tokenize(text)
+    }
+}
+
+fn step_back(thread: Option<libc::pid_t>, niceness: libc::c_int) {
+    if let Some(thread) = thread {
+        // SAFETY: no memory is touched. Linux takes a thread's number here; were it gone by now,
+        // nothing would happen.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, niceness) };
     }
 }
 
@@ -159,10 +208,12 @@ fn compile_here(factory: &ParserFactory, kind: Kind, source: &str) -> Result<Mat
     };
     let parser = factory.create_parser(grammar).map_err(|error| format!("{error:#}"))?;
     let matcher = Matcher::new(Ok(parser));
-    match matcher.get_error() {
-        Some(error) => Err(plain(error)),
-        None => Ok(matcher),
+    if let Some(error) = matcher.get_error() {
+        return Err(plain(error));
     }
+    // Some that compile fail at their first token. What this learns also serves the answers.
+    matcher.clone().compute_mask_or_eos().map_err(|error| plain(error.to_string()))?;
+    Ok(matcher)
 }
 
 /// Sets what may stand between the parts of a document, unless the schema says so itself.

@@ -201,15 +201,21 @@ pub unsafe extern "C" fn fathom_constraints_free(vocabulary: *mut constraint::Vo
 }
 
 /// # Safety
-/// `vocabulary` must be alive, `source` readable and `error` writable.
+/// `vocabulary` must be alive, `source` readable, `busy` and `error` writable.
 #[no_mangle]
 pub unsafe extern "C" fn fathom_matcher_make(
     vocabulary: *const constraint::Vocabulary,
     kind: u32,
     source: Slice,
+    busy: *mut bool,
     error: *mut Text,
 ) -> *mut Matcher {
-    let made = guard(|| (*vocabulary).compile(Kind::from_number(kind)?, source.utf8()?));
+    let made = guard(|| {
+        (*vocabulary).compile(Kind::from_number(kind)?, source.utf8()?).map_err(|failure| {
+            *busy = failure.busy;
+            failure.text
+        })
+    });
     report(made, error).map_or(std::ptr::null_mut(), |made| Box::into_raw(Box::new(made)))
 }
 
