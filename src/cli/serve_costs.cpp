@@ -136,23 +136,36 @@ Result<Pairs> ask_both(ServingEngine& serving, const LoopbackServer& server, int
                .later_first_token = median(later)};
 }
 
-// A server's steps, some of which computed prompts beside answers.
-Result<MixedSteps> measure_mixed(const plan::UnitCounter& counter) {
-  MixedSteps mixed;
-  ServingOptions options;
-  options.on_step = [&](const ServedStep& step) {
+// Adds up the steps that compute prompts beside answers.
+class MixedStepsObserver final : public StepObserver {
+ public:
+  explicit MixedStepsObserver(const plan::UnitCounter& counter) : counter_(counter) {}
+
+  void on_step(const ServedStep& step) override {
     if (step.decode_rows == 0 || step.prompt_rows == 0) return;
     const auto mean = [](int64_t sum, int64_t rows) {
       return static_cast<double>(sum) / static_cast<double>(rows);
     };
-    const auto count = counter.count({.decode_rows = static_cast<double>(step.decode_rows),
-                                      .decode_context = mean(step.decode_context, step.decode_rows),
-                                      .prompt_rows = static_cast<double>(step.prompt_rows),
-                                      .prompt_context = mean(step.prompt_context, step.prompt_rows),
-                                      .logits = static_cast<double>(step.logits)});
-    for (size_t i = 0; i < mixed.units.size(); ++i) mixed.units[i] += count.units[i];
-    mixed.seconds += step.model_seconds;
-  };
+    const auto count =
+        counter_.count({.decode_rows = static_cast<double>(step.decode_rows),
+                        .decode_context = mean(step.decode_context, step.decode_rows),
+                        .prompt_rows = static_cast<double>(step.prompt_rows),
+                        .prompt_context = mean(step.prompt_context, step.prompt_rows),
+                        .logits = static_cast<double>(step.logits)});
+    for (size_t i = 0; i < mixed_.units.size(); ++i) mixed_.units[i] += count.units[i];
+    mixed_.seconds += step.model_seconds;
+  }
+  const MixedSteps& mixed() const { return mixed_; }
+
+ private:
+  const plan::UnitCounter& counter_;
+  MixedSteps mixed_;
+};
+
+Result<MixedSteps> measure_mixed(const plan::UnitCounter& counter) {
+  MixedStepsObserver observer(counter);
+  ServingOptions options;
+  options.observer = &observer;
   loadtest::WorkloadOptions lengths;
   lengths.seed = 1000;
   FATHOM_TRY(lengths.prompt_words, loadtest::Lengths::parse(fmt::to_string(kMixedLength), "words"));
@@ -165,7 +178,7 @@ Result<MixedSteps> measure_mixed(const plan::UnitCounter& counter) {
     FATHOM_TRY(const auto server, LoopbackServer::start(ModelOptions{}, options));
     FATHOM_TRY(const auto summary, server->put(run, loadtest::Workload(lengths)));
   }
-  return mixed;
+  return observer.mixed();
 }
 
 struct Beside {

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <cstdint>
 #include <expected>
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -30,6 +29,13 @@ struct ServedStep {
   double model_seconds = 0;
 };
 
+class StepObserver {
+ public:
+  virtual ~StepObserver() = default;
+  // After each step, on the engine's thread, which it holds up.
+  virtual void on_step(const ServedStep& step) = 0;
+};
+
 struct ServingOptions {
   int64_t kv_memory = int64_t{1} << 30;  // bytes for keys and values, of running requests and of
                                          // prefixes kept for later ones
@@ -44,8 +50,7 @@ struct ServingOptions {
   // Tokens that are guessed ahead for sequences that decode, where that pays. What is said stays
   // the same, whatever its seed. A draft model shares kv_memory, and takes its turns with ours.
   Speculation speculation = {};
-  // Called after each step by the engine's thread, which it holds up; may be empty.
-  std::function<void(const ServedStep&)> on_step = {};
+  StepObserver* observer = nullptr;  // outlives the engine; null: nobody looks
 };
 
 // Why submit() did not take a request.

@@ -59,9 +59,9 @@ void ServingEngine::Impl::step() {
   for (const SequenceId id : ended) end_answer(id);
   if (drafting.drafter && guessing.decoding > 0) draft_policy.record(guessing);
 
-  if (options.on_step) {
+  if (options.observer != nullptr) {
     served.decode_rows = batch.tokens() - prompt_rows;
-    options.on_step(served);
+    options.observer->on_step(served);
   }
   const double seconds = seconds_since(begin_time);
   pacer.observe(batch.tokens() - prompt_rows, prompt_rows, seconds);

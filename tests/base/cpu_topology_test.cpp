@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include "temporary_directory.h"
+#include "own_directory.h"
 
 namespace fathom {
 namespace {

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "temporary_directory.h"
+#include "own_directory.h"
 
 namespace fathom {
 namespace {
@@ -35,8 +35,8 @@ class StoredTemperatureTest : public ::testing::Test {
     }
   }
 
-  const test::TemporaryDirectory directory_;
-  const fs::path folder_ = directory_.path();
+  const test::TemporaryDirectory made_;
+  const fs::path folder_ = made_.path();
   const fs::path gguf_ = FATHOM_TEST_DATA "/golden/quantized/Q4_K.gguf";
   const fs::path directory_ = FATHOM_TEST_DATA "/golden/models/llama_mha";
 };

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "temporary_directory.h"
+#include "own_directory.h"
 
 namespace fathom::test {
 

@@ -120,9 +120,12 @@ TEST(ServingEngine, AnswersManyAtOnceAsASessionAnswersEachAlone) {
 }
 
 TEST(ServingEngine, ShowsWhatEachStepComputed) {
-  std::vector<ServedStep> steps;  // the engine's thread alone writes to it
+  struct Steps final : StepObserver {
+    void on_step(const ServedStep& step) override { list.push_back(step); }
+    std::vector<ServedStep> list;
+  } steps;
   ServingOptions options;
-  options.on_step = [&steps](const ServedStep& step) { steps.push_back(step); };
+  options.observer = &steps;
   {
     const auto engine = serve(options);
     const Asked first = ask(*engine, greedy(prompt_of(20, 0), 40));
@@ -132,7 +135,7 @@ TEST(ServingEngine, ShowsWhatEachStepComputed) {
     expect_all_free(*engine);
   }
   ServedStep sum;
-  for (const ServedStep& step : steps) {
+  for (const ServedStep& step : steps.list) {
     EXPECT_GT(step.model_seconds, 0);
     EXPECT_LE(step.logits, 2);
     sum.decode_rows += step.decode_rows;

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "temporary_directory.h"
+#include "own_directory.h"
 
 namespace fathom {
 namespace {

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "temporary_directory.h"
+#include "own_directory.h"
 
 namespace fathom::hub {
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "temporary_directory.h"
+#include "own_directory.h"
 
 namespace fathom {
 namespace {
