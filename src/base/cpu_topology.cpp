@@ -80,6 +80,20 @@ std::optional<double> parse_quota(const std::string& line) {
   return quota / period;
 }
 
+// The folders of this process's control group and of those above it, the root's first.
+std::vector<fs::path> groups_of_process(const fs::path& root) {
+  // The line of version 2's one hierarchy is "0::/path".
+  std::ifstream groups(root / "proc/self/cgroup");
+  std::string path;
+  for (std::string line; std::getline(groups, line);) {
+    if (line.starts_with("0::/")) path = line.substr(4);
+  }
+  if (path.find("..") != std::string::npos) path.clear();  // outside what is mounted here
+  std::vector<fs::path> folders{root / "sys/fs/cgroup"};
+  for (const fs::path& part : fs::path(path)) folders.push_back(folders.back() / part);
+  return folders;
+}
+
 }  // namespace
 
 std::optional<std::vector<int>> parse_cpu_list(std::string_view text) {
@@ -155,21 +169,24 @@ std::vector<int> allowed_cpus() {
 }
 
 std::optional<double> cpu_quota(const fs::path& root) {
-  // The line of version 2's one hierarchy is "0::/path".
-  std::ifstream groups(root / "proc/self/cgroup");
-  std::string path;
-  for (std::string line; std::getline(groups, line);) {
-    if (line.starts_with("0::/")) path = line.substr(4);
-  }
-  if (path.find("..") != std::string::npos) path.clear();  // outside what is mounted here
   std::optional<double> least;
-  const auto look_at = [&](const fs::path& group) {
+  for (const fs::path& group : groups_of_process(root)) {
     const auto quota = parse_quota(first_line(group / "cpu.max"));
     if (quota && (!least || *quota < *least)) least = quota;
-  };
-  fs::path group = root / "sys/fs/cgroup";
-  look_at(group);
-  for (const fs::path& part : fs::path(path)) look_at(group /= part);
+  }
+  return least;
+}
+
+std::optional<int64_t> memory_limit(const fs::path& root) {
+  std::optional<int64_t> least;
+  for (const fs::path& group : groups_of_process(root)) {
+    // "max" is no number, and no limit.
+    const std::string text = first_line(group / "memory.max");
+    int64_t bytes = 0;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
+    if (error != std::errc() || rest != text.data() + text.size() || bytes <= 0) continue;
+    if (!least || bytes < *least) least = bytes;
+  }
   return least;
 }
 

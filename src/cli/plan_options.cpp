@@ -39,19 +39,8 @@ Result<CacheType> cache_type(const std::string& text) {
   return usage_error("--kv-cache is {}; it must be f16, bf16 or int8.", in_quotes(text));
 }
 
-Result<plan::RankBy> rank_by(const std::string& text) {
-  for (const auto by : {plan::RankBy::kCost, plan::RankBy::kLatency, plan::RankBy::kQuality}) {
-    if (plan::name(by) == text) return by;
-  }
-  return usage_error("--by is {}; it must be cost, latency or quality.", in_quotes(text));
-}
-
 Result<plan::Workload> workload_of(const PlanFlags& flags) {
-  plan::Workload workload;
-  workload.requests_per_second = flags.rate;
-  workload.sessions = flags.sessions;
-  workload.shared_prefix_tokens = flags.shared_prefix;
-  workload.seed = flags.seed;
+  plan::Workload workload = flags.question.workload;
   FATHOM_TRY(workload.prompt_tokens, loadtest::Lengths::parse(flags.prompt, "--prompt"));
   FATHOM_TRY(workload.output_tokens, loadtest::Lengths::parse(flags.output, "--output"));
   if (!flags.trace.empty() && !flags.ledger.empty()) {
@@ -123,10 +112,9 @@ Status add_model(const std::string& text, const PlanFlags& flags,
 
 Status add_models(const PlanFlags& flags, std::vector<plan::ModelFacts>& models) {
   for (const std::string& precision : flags.precisions) {
-    const auto& known = plan::precisions();
-    if (std::ranges::find(known, precision) == known.end()) {
+    if (!plan::is_precision(precision)) {
       return usage_error("--precision is {}; it must be {}.", in_quotes(precision),
-                         fmt::join(known, ", "));
+                         fmt::join(plan::precisions(), ", "));
     }
   }
   if (!flags.models.empty()) {
@@ -192,24 +180,27 @@ Status add_qualities(const PlanFlags& flags, plan::Question& question) {
   return {};
 }
 
+void exclude_others(CLI::App& command, const std::string& flag,
+                    const std::vector<std::string>& but) {
+  CLI::Option* one = command.get_option(flag);
+  for (CLI::Option* other : command.get_options()) {
+    const std::string name = other->get_name();
+    const bool allowed =
+        name == flag || name == "--help" || std::ranges::find(but, name) != but.end();
+    if (!allowed) one->excludes(other);
+  }
+}
+
 }  // namespace
 
 Result<plan::Question> plan_question(const PlanFlags& flags) {
-  plan::Question question;
-  question.wishes = {.ttft_ms = flags.ttft_ms,
-                     .itl_ms = flags.itl_ms,
-                     .percentile = flags.percentile,
-                     .context = flags.context,
-                     .least_quality = flags.quality,
-                     .modality = flags.modality,
-                     .on_premises = flags.on_premises,
-                     .usd_per_hour = flags.budget};
+  plan::Question question = flags.question;
   FATHOM_CHECK(plan::validate(question.wishes));
-  FATHOM_CHECK(check_range("--max-running", static_cast<double>(flags.max_running), 1, 65536));
-  FATHOM_CHECK(check_range("--most-devices", static_cast<double>(flags.most_devices), 1, 100'000));
+  FATHOM_CHECK(check_range("--max-running", static_cast<double>(question.max_running), 1, 65536));
+  FATHOM_CHECK(check_range("--most-devices", question.most_devices, 1, 100'000));
   FATHOM_CHECK(check_range("--top", static_cast<double>(flags.top), 1, 100));
-  FATHOM_CHECK(check_range("--kwh-usd", flags.kwh_usd, 0, 100));
-  FATHOM_CHECK(check_range("--write-off-years", flags.write_off_years, 0.1, 100));
+  FATHOM_CHECK(check_range("--kwh-usd", question.prices.usd_per_kwh, 0, 100));
+  FATHOM_CHECK(check_range("--write-off-years", question.prices.write_off_years, 0.1, 100));
   FATHOM_CHECK(check_range("--fixed-usd", flags.fixed_usd, 0, 1e12));
   FATHOM_CHECK(check_range("--verify-seconds", flags.verify_seconds, 1, 3600));
   if (flags.escalated) FATHOM_CHECK(check_range("--escalated", *flags.escalated, 0, 1));
@@ -222,13 +213,13 @@ Result<plan::Question> plan_question(const PlanFlags& flags) {
     if (place < 1) return usage_error("--break-even takes places of the ranking, from 1 on.");
   }
   FATHOM_TRY(question.cache, cache_type(flags.kv_cache));
-  FATHOM_TRY(question.by, rank_by(flags.by));
-  question.max_running = flags.max_running;
-  question.most_devices = static_cast<int>(flags.most_devices);
+  const auto by = plan::find_rank_by(flags.by);
+  if (!by) {
+    return usage_error("--by is {}; it must be cost, latency or quality.", in_quotes(flags.by));
+  }
+  question.by = *by;
   question.simulated = static_cast<size_t>(flags.top);
-  question.prices.usd_per_kwh = flags.kwh_usd;
-  question.prices.write_off_years = flags.write_off_years;
-  question.prices.buy = flags.buy || flags.on_premises;
+  question.prices.buy = question.prices.buy || question.wishes.on_premises;
   FATHOM_TRY(question.workload, workload_of(flags));
   FATHOM_CHECK(add_models(flags, question.models));
   FATHOM_CHECK(add_qualities(flags, question));
@@ -237,6 +228,7 @@ Result<plan::Question> plan_question(const PlanFlags& flags) {
 }
 
 void add_plan_options(CLI::App& command, PlanFlags& flags) {
+  plan::Question& question = flags.question;
   const auto list = [&](const char* flag, std::vector<std::string>& into, std::string_view what) {
     return command.add_option(flag, into, std::string(what))
         ->expected(1)
@@ -255,10 +247,12 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
   command.add_option("--hardware-file", flags.hardware_file, "more hardware, a YAML or JSON file")
       ->type_name("FILE");
 
-  command.add_option("--rate", flags.rate, "the load: so many requests a second, by chance")
+  command
+      .add_option("--rate", question.workload.requests_per_second,
+                  "the load: so many requests a second, by chance")
       ->type_name("R");
   command
-      .add_option("--sessions", flags.sessions,
+      .add_option("--sessions", question.workload.sessions,
                   "the load: so many that each ask, wait for the answer and ask again")
       ->type_name("N");
   command.add_option("--trace", flags.trace, "the load: JSON lines; - for standard input")
@@ -272,20 +266,26 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
   command.add_option("--output", flags.output, "tokens of an answer, likewise; 128 if left out")
       ->type_name("LENGTHS");
   command
-      .add_option("--shared-prefix", flags.shared_prefix,
+      .add_option("--shared-prefix", question.workload.shared_prefix_tokens,
                   "tokens before every prompt that are the same for all")
       ->type_name("N");
-  command.add_option("--seed", flags.seed, "equal seeds draw the same load")->type_name("N");
-
-  command.add_option("--ttft-ms", flags.ttft_ms, "the longest time to the first token")
-      ->type_name("MS");
-  command.add_option("--itl-ms", flags.itl_ms, "the longest time between two tokens")
-      ->type_name("MS");
-  command.add_option("--percentile", flags.percentile, "of requests that these hold for (90)")
-      ->type_name("P");
-  command.add_option("--context", flags.context, "the longest prompt with its answer (4096)")
+  command.add_option("--seed", question.workload.seed, "equal seeds draw the same load")
       ->type_name("N");
-  command.add_option("--quality", flags.quality, "the least score of an evaluation, 0 to 100")
+
+  command.add_option("--ttft-ms", question.wishes.ttft_ms, "the longest time to the first token")
+      ->type_name("MS");
+  command.add_option("--itl-ms", question.wishes.itl_ms, "the longest time between two tokens")
+      ->type_name("MS");
+  command
+      .add_option("--percentile", question.wishes.percentile,
+                  "of requests that these hold for (90)")
+      ->type_name("P");
+  command
+      .add_option("--context", question.wishes.context, "the longest prompt with its answer (4096)")
+      ->type_name("N");
+  command
+      .add_option("--quality", question.wishes.least_quality,
+                  "the least score of an evaluation, 0 to 100")
       ->type_name("SCORE");
   command
       .add_option(
@@ -299,26 +299,29 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
                   "~/.local/share/fathom/evaluations.db if left out")
       ->type_name("FILE");
   command.add_flag("--no-results", flags.results.off, "by published scores alone");
-  command.add_option("--modality", flags.modality, "what models must take")
+  command.add_option("--modality", question.wishes.modality, "what models must take")
       ->type_name("text|image");
-  command.add_flag("--on-premises", flags.on_premises,
+  command.add_flag("--on-premises", question.wishes.on_premises,
                    "only hardware that can stand here; it is bought, not rented");
-  command.add_option("--budget", flags.budget, "the most that all may cost")
+  command.add_option("--budget", question.wishes.usd_per_hour, "the most that all may cost")
       ->type_name("USD_PER_HOUR");
 
   command.add_option("--by", flags.by, "what ranks first")->type_name("cost|latency|quality");
   command.add_option("--kv-cache", flags.kv_cache, "how keys and values are kept")
       ->type_name("f16|bf16|int8");
-  command.add_option("--max-running", flags.max_running, "answers that a copy computes together")
+  command
+      .add_option("--max-running", question.max_running, "answers that a copy computes together")
       ->type_name("N");
-  command.add_option("--most-devices", flags.most_devices, "devices of all copies (64)")
+  command.add_option("--most-devices", question.most_devices, "devices of all copies (64)")
       ->type_name("N");
   command.add_option("--top", flags.top, "how many are simulated and printed (5)")->type_name("N");
-  command.add_option("--kwh-usd", flags.kwh_usd, "what a kilowatt-hour costs (0.15)")
+  command.add_option("--kwh-usd", question.prices.usd_per_kwh, "what a kilowatt-hour costs (0.15)")
       ->type_name("USD");
-  command.add_option("--write-off-years", flags.write_off_years, "of hardware that is bought (3)")
+  command
+      .add_option("--write-off-years", question.prices.write_off_years,
+                  "of hardware that is bought (3)")
       ->type_name("Y");
-  command.add_flag("--buy", flags.buy, "buy also what could be rented");
+  command.add_flag("--buy", question.prices.buy, "buy also what could be rented");
 
   command
       .add_option("--break-even", flags.break_even,
@@ -346,7 +349,15 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
       "--verify", flags.verify,
       "run the best of the ranking on this machine, and print predicted beside measured");
   command.add_option("--verify-seconds", flags.verify_seconds, "of each of its three loads (20)")
-      ->type_name("S");
+      ->type_name("S")
+      ->needs("--verify");
+  command.get_option("--fixed-usd")->needs("--break-even");
+  // What is done instead of a ranking takes none of its flags.
+  exclude_others(command, "--document", {"--json"});
+  exclude_others(command, "--fit", {"--fit-file", "--json"});
+  for (const char* printed : {"--html", "--break-even"}) {
+    command.get_option("--verify")->excludes(command.get_option(printed));
+  }
 }
 
 }  // namespace fathom::cli

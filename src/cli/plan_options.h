@@ -17,39 +17,24 @@ class App;
 namespace fathom::cli {
 
 struct PlanFlags {
+  // As flags fill it in; plan_question() adds what they name.
+  plan::Question question;
   std::vector<std::string> models;  // catalogue names, checkpoints, or folders with a config.json
   std::vector<std::string> precisions;
   std::vector<std::string> hardware;
   std::string hardware_file;
 
-  double rate = 0;
-  int64_t sessions = 0;
   std::string trace;
   std::string ledger;
   std::string prompt = "256";
   std::string output = "128";
-  int64_t shared_prefix = 0;
-  uint64_t seed = 0;
 
-  double ttft_ms = 0;
-  double itl_ms = 0;
-  double percentile = 90;
-  int64_t context = 4096;
-  std::optional<double> quality;
   ResultsOptions results;    // of fathom eval
   std::string quality_task;  // whose scores count
-  std::string modality = "text";
-  bool on_premises = false;
-  double budget = 0;
 
   std::string by = "cost";
   std::string kv_cache = "f16";
-  int64_t max_running = 256;
-  int64_t most_devices = 64;
   int64_t top = 5;
-  double kwh_usd = 0.15;
-  double write_off_years = 3;
-  bool buy = false;
 
   std::vector<size_t> break_even;  // two places of the ranking
   double fixed_usd = 0;            // a month, of the first

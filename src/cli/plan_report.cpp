@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "plan/commands.h"
 #include "plan/wishes.h"
 
 namespace fathom::cli {
@@ -24,7 +25,7 @@ std::string number(double value) {
   if (value == 0 || !std::isfinite(value)) return "-";
   if (value >= 99.95) return fmt::format("{:.0f}", value);
   if (value >= 9.995) return fmt::format("{:.1f}", value);
-  return fmt::format("{:.2f}", value);
+  return value >= 0.00995 ? fmt::format("{:.2f}", value) : fmt::format("{:.1g}", value);
 }
 
 std::string milliseconds(double seconds) {
@@ -78,10 +79,8 @@ std::string deployment_text(size_t place, const plan::Ranked& ranked, double per
   for (const std::string& command : ranked.prepare) text += fmt::format("    {}\n", command);
   if (!ranked.command.empty()) {
     text += fmt::format("    {}\n", ranked.command);
-  } else if (deployment.hardware.fathom_runs_here && deployment.model.runs_here) {
-    text += "    a calculation: there is a configuration, but no weights\n";
   } else {
-    text += "    a calculation: Fathom does not run on this hardware\n";
+    text += fmt::format("    a calculation: {}\n", plan::no_command_reason(deployment));
   }
   return text;
 }
@@ -110,6 +109,7 @@ Json deployment_json(const plan::Deployment& deployment) {
           {"tp", deployment.tp},
           {"pp", deployment.pp},
           {"ep", deployment.ep},
+          {"dp", deployment.dp()},
           {"replicas", deployment.replicas}};
 }
 
@@ -269,9 +269,10 @@ std::string load_text(const plan::Question& question) {
   const plan::Workload& workload = question.workload;
   std::string text;
   if (!workload.trace.empty()) {
-    return fmt::format("{} requests of a trace over {:.0f} s, at most {:.3g} s apart",
+    const double gap = plan::longest_gap(workload.trace);
+    return fmt::format("{} requests of a trace over {:.0f} s, at most {} s apart",
                        workload.trace.size(), workload.trace.back().at,
-                       plan::longest_gap(workload.trace));
+                       gap < 100 ? fmt::format("{:.3g}", gap) : fmt::format("{:.0f}", gap));
   }
   if (workload.sessions > 0) {
     text = fmt::format("{} session{}", workload.sessions, workload.sessions == 1 ? "" : "s");
@@ -289,7 +290,7 @@ std::string load_text(const plan::Question& question) {
 std::string plan_text(const plan::Question& question, const plan::Ranking& ranking, size_t top,
                       const std::optional<BreakEvenReport>& break_even) {
   const plan::Wishes& wishes = question.wishes;
-  std::string text = fmt::format("{}; times at the {:g}th percentile, in ms; by {}\n\n",
+  std::string text = fmt::format("{}\ntimes at the {:g}th percentile, in ms; ranked by {}\n\n",
                                  load_text(question), wishes.percentile, plan::name(question.by));
   if (!ranking.deployments.empty()) {
     text += fmt::format("{:>3} {:<23} {:<5} {:<20} {:>8} {:>8} {:>7} {:>8} {:>9}\n", "", "model",

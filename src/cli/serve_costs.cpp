@@ -231,10 +231,10 @@ std::string ServeCosts::text() const {
       program_bytes / 1e6);
 }
 
-Result<ServeCosts> measure_serve_costs() {
+Result<ServeCosts> measure_serve_costs(const ModelOptions& model) {
   ServeCosts costs;
-  if (!find_model(ModelOptions{})) return costs;
-  FATHOM_TRY(const auto server, LoopbackServer::start(ModelOptions{}, ServingOptions{}));
+  if (!find_model(model)) return costs;
+  FATHOM_TRY(const auto server, LoopbackServer::start(model, ServingOptions{}));
   const std::shared_ptr<Engine> engine = server->model().impl()->engine;
   FATHOM_TRY(const plan::ModelFacts facts, plan::facts_of(*engine->checkpoint));
   const auto vocab = static_cast<double>(engine->info.vocab_size);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/freed_memory.h"
 #include "checkpoint/describe.h"
 #include "checkpoint/lora_adapter.h"
 #include "checkpoint/stored_temperature.h"
@@ -148,6 +149,8 @@ Result<std::shared_ptr<Engine>> Engine::load(const std::filesystem::path& path,
   if (!options.adapter.empty()) {
     FATHOM_TRY(engine->adapter, engine->load_adapter(options.adapter));
   }
+  // A tokenizer's JSON takes as much again as the tokenizer.
+  return_freed_memory();
   return engine;
 }
 

@@ -63,6 +63,18 @@ std::vector<Deployment> copies_of(const Question& question, const ModelFacts& mo
         add(base);
       }
     }
+    if (!model.config.is_moe()) continue;
+    // Experts over more devices than attention, also of several machines.
+    base.tp = tp;
+    base.pp = 1;
+    for (int ep = 2 * tp; ep <= question.most_devices; ep *= 2) {
+      if (!divides(ep, model.config.moe.experts)) break;
+      const bool crosses = ep > machine;
+      const Link& link = crosses ? hardware.machine_link : hardware.device_link;
+      if (link.bytes_per_second <= 0) break;
+      base.ep = ep;
+      add(base);
+    }
   }
   return copies;
 }

@@ -56,6 +56,8 @@ std::vector<std::string> prepare_commands(const ModelFacts& model) {
 std::string serve_command(const Deployment& deployment, const Prediction& prediction) {
   const ModelFacts& model = deployment.model;
   if (!deployment.hardware.fathom_runs_here || !model.runs_here) return "";
+  // A server of ours has one processor's machine and no links to others.
+  if (deployment.tp * deployment.pp * deployment.dp() > 1) return "";
   const std::string name = model_argument(model);
   if (name.empty()) return "";
   const int64_t bytes = prediction.kv_tokens * model.cache_bytes_per_token(deployment.cache);
@@ -67,6 +69,17 @@ std::string serve_command(const Deployment& deployment, const Prediction& predic
     command += fmt::format("  # on each of {} machines", deployment.replicas);
   }
   return command;
+}
+
+std::string no_command_reason(const Deployment& deployment) {
+  const bool divided = deployment.tp * deployment.pp * deployment.dp() > 1;
+  if (!deployment.hardware.fathom_runs_here) {
+    return divided ? "Fathom does not run on this hardware, nor divides a model among devices"
+                   : "Fathom does not run on this hardware";
+  }
+  if (divided) return "Fathom does not divide a model among devices";
+  if (!deployment.model.runs_here) return "Fathom cannot run this model";
+  return "there is a configuration, but no weights";
 }
 
 }  // namespace fathom::plan

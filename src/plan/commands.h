@@ -16,5 +16,7 @@ std::vector<std::string> prepare_commands(const ModelFacts& model);
 // fathom serve, of one copy; empty where Fathom does not run on that hardware or cannot run the
 // model, and for a configuration without weights.
 std::string serve_command(const Deployment& deployment, const Prediction& prediction);
+// Why there is none: "Fathom does not run on this hardware".
+std::string no_command_reason(const Deployment& deployment);
 
 }  // namespace fathom::plan

@@ -1,6 +1,7 @@
 #include "plan/deployment.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace fathom::plan {
 namespace {
@@ -8,11 +9,12 @@ namespace {
 constexpr double kFloatBytes = 4;
 // Between devices activations travel in 16 bits.
 constexpr double kSentBytes = 2;
-// Of a device's memory that a model may fill: the rest is the system's, drivers' and fragments.
 constexpr double kUsable = 0.95;
 // Of a process beside weights, cache and activations, where none was measured.
 constexpr double kProgramBytes = 100e6;
 constexpr double kGpuProgramBytes = 600e6;  // an accelerator's context and libraries
+// Of each token of a vocabulary, in the tokenizer: measured of eight (docs/planning.md).
+constexpr double kTokenBytes = 315;
 
 double d(int64_t n) {
   return static_cast<double>(n);
@@ -63,9 +65,21 @@ double all_reduce(const Link& link, double n, double bytes) {
          divide(2 * (n - 1) / n * bytes, link.bytes_per_second);
 }
 
-// Each of n sends (n - 1) / n of its `bytes` to the others, all at a time.
-double all_to_all(const Link& link, double n, double bytes) {
-  return link.latency_seconds + divide((n - 1) / n * bytes, link.bytes_per_second);
+// Each of n devices sends 1 / n of its `bytes` to each, all at a time: to those of its machine
+// through one link and to the others through another, at the same time.
+double all_to_all(const Hardware& hardware, double n, double bytes) {
+  const double near = std::min(n, d(std::max(hardware.devices, 1)));
+  const double inside = divide((near - 1) / n * bytes, hardware.device_link.bytes_per_second);
+  const double outside = divide((n - near) / n * bytes, hardware.machine_link.bytes_per_second);
+  const Link& slower = n > near ? hardware.machine_link : hardware.device_link;
+  return slower.latency_seconds + std::max(inside, outside);
+}
+
+// Of all experts, what a device has of them.
+double expert_share(const Deployment& deployment) {
+  if (deployment.ep <= 1) return 1 / d(deployment.tp);
+  const double experts = d(std::max<int64_t>(deployment.model.config.moe.experts, 1));
+  return std::ceil(experts / d(deployment.ep)) / experts;
 }
 
 }  // namespace
@@ -93,7 +107,7 @@ MemoryUse memory_of(const Deployment& deployment, double cached_tokens) {
   const double head = model.config.tied_embeddings ? 0 : model.head.bytes;
   // The first stage has the embedding and the last one the head.
   const double ends = deployment.pp > 1 ? std::max(embedding, head) : embedding + head;
-  const double experts = model.experts.bytes / split;
+  const double experts = model.experts.bytes * expert_share(deployment) / d(deployment.pp);
   MemoryUse use;
   use.weights = model.dense.bytes / split + ends / d(deployment.tp) +
                 experts * (1 - deployment.offloaded) + model.extra_bytes;
@@ -105,13 +119,21 @@ MemoryUse memory_of(const Deployment& deployment, double cached_tokens) {
                     (d(deployment.max_batch_tokens) * workspace_floats(model.config) +
                      logits * d(model.config.vocab_size)) /
                     d(deployment.tp);
-  use.program = program_bytes(deployment.hardware);
+  use.program = program_bytes(deployment.hardware) + tokenizer_bytes(model);
   return use;
+}
+
+double tokenizer_bytes(const ModelFacts& model) {
+  return kTokenBytes * d(model.config.vocab_size);
+}
+
+double usable_bytes(const Hardware& hardware) {
+  return kUsable * d(hardware.memory_bytes);
 }
 
 double cache_tokens_that_fit(const Deployment& deployment) {
   const MemoryUse use = memory_of(deployment, 0);
-  const double free = kUsable * d(deployment.hardware.memory_bytes) - use.total();
+  const double free = usable_bytes(deployment.hardware) - use.total();
   if (free < 0) return free;
   return free /
          (d(deployment.model.cache_bytes_per_token(deployment.cache)) * cache_share(deployment));
@@ -122,13 +144,15 @@ StepTimer::StepTimer(const Deployment& deployment)
       hardware_(deployment.hardware),
       tp_(deployment.tp),
       pp_(deployment.pp),
-      ep_(deployment.ep),
+      ep_(deployment.model.config.is_moe() ? deployment.ep : 1),
+      dp_(deployment.dp()),
       offloaded_(deployment.offloaded),
+      experts_(deployment.model.experts),
+      experts_count_(d(deployment.model.config.moe.experts)),
       layers_(d(deployment.model.config.layers)),
       sparse_layers_(d(deployment.model.sparse_layers())),
       hidden_(d(deployment.model.config.hidden_size)),
       vocab_(d(deployment.model.config.vocab_size)),
-      experts_per_token_(d(deployment.model.experts_per_token())),
       // A micro-batch goes through all stages, each with its own layers' cache.
       cache_share_(cache_share(deployment) * pp_) {
   const Ceilings& ceilings = hardware_.ceilings;
@@ -138,18 +162,25 @@ StepTimer::StepTimer(const Deployment& deployment)
   // activations and multiply integers.
   const bool integers = hardware_.kind != "gpu" && ceilings.int8_ops_per_second > 0;
   code_ops_ = integers ? ceilings.int8_ops_per_second : ceilings.float_ops_per_second;
+  if (ep_ > 1) {
+    load_ = ExpertLoad(experts_count_, d(deployment.model.experts_per_token()), deployment.ep);
+  }
 }
 
-double StepTimer::link_seconds(double rows) const {
+double StepTimer::link_seconds(double rows, double most_choices) const {
   const double bytes = rows * hidden_ * kSentBytes;
   double seconds = 0;
   if (tp_ > 1) {
     const Link& link = tp_ > hardware_.devices ? hardware_.machine_link : hardware_.device_link;
-    // One all-reduce after attention and one after the feed-forward layer. Experts that are whole
-    // on a device get their rows instead, and send them back.
+    // One all-reduce after attention and one after the feed-forward layer. Where experts are whole
+    // on a device, the second of a sparse layer is what gathers rows that were shared out for them.
     const double routed = ep_ > 1 ? sparse_layers_ : 0;
     seconds += (2 * layers_ - routed) * all_reduce(link, tp_, bytes);
-    if (routed > 0) seconds += 2 * routed * all_to_all(link, ep_, bytes * experts_per_token_ / ep_);
+  }
+  if (ep_ > 1) {
+    // Each row goes to its experts and comes back.
+    const double sent = most_choices * hidden_ * kSentBytes;
+    seconds += 2 * sparse_layers_ * all_to_all(hardware_, ep_, sent);
   }
   if (pp_ > 1) {
     const Link& link =
@@ -167,15 +198,29 @@ StepTime StepTimer::time(const StepWork& work) const {
   each.logits /= pp_;
   const UnitCounter::Count count = counter_.count(each);
   const Ceilings& ceilings = hardware_.ceilings;
-  const double host_bytes = count.expert_bytes * offloaded_ / tp_;
-  const double bytes = count.weight_bytes / tp_ - host_bytes + count.cache_bytes * cache_share_;
+  const double rows = each.decode_rows + each.prompt_rows;
+  double expert_bytes = count.expert_bytes / tp_;
+  double expert_code_ops = count.expert_code_ops / tp_;
+  double expert_float_ops = count.expert_float_ops / tp_;
+  ExpertLoad::Most most;
+  if (ep_ > 1) {
+    // Whole experts: all wait for the device with the most to do.
+    most = load_.most(rows * dp_);
+    expert_bytes = experts_.bytes * most.experts / experts_count_;
+    expert_code_ops = 2 * most.choices * experts_.int8_elements / experts_count_;
+    expert_float_ops = 2 * most.choices * experts_.float_elements / experts_count_;
+  }
+  const double host_bytes = expert_bytes * offloaded_;
+  const double bytes = (count.weight_bytes - count.expert_bytes) / tp_ + expert_bytes - host_bytes +
+                       count.cache_bytes * cache_share_;
+  const double code_ops = (count.code_ops - count.expert_code_ops) / tp_ + expert_code_ops;
+  const double float_ops = (count.float_ops - count.expert_float_ops) / tp_ + expert_float_ops;
 
   StepTime time;
   time.memory = divide(bytes, ceilings.read_bytes_per_second);
-  time.compute = (divide(count.code_ops, code_ops_) + divide(count.float_ops, float_ops_) +
-                  divide(count.attention_ops, ceilings.float_ops_per_second)) /
-                 tp_;
-  time.link = link_seconds(each.decode_rows + each.prompt_rows);
+  time.compute = divide(code_ops, code_ops_) + divide(float_ops, float_ops_) +
+                 divide(count.attention_ops / tp_, ceilings.float_ops_per_second);
+  time.link = link_seconds(rows, most.choices);
   if (host_bytes > 0) {
     time.host = layers_ * hardware_.host_link.latency_seconds +
                 divide(host_bytes, hardware_.host_link.bytes_per_second);

@@ -29,7 +29,8 @@ constexpr std::string_view kStyle =
     "auto;padding:0 1rem}table{border-collapse:collapse;font-size:14px}th,td{padding:.3rem "
     ".7rem;border-bottom:1px solid "
     "#dce4e8;text-align:left;vertical-align:top}td.n,th.n{text-align:right;"
-    "font-variant-numeric:tabular-nums}.scroll{overflow-x:auto}td.k{white-space:nowrap}svg{max-"
+    "font-variant-numeric:tabular-nums}td.n{white-space:nowrap}.scroll{overflow-x:auto}td.k{white-"
+    "space:nowrap}svg{max-"
     "width:100%;height:auto}"
     "code{background:#f2f5f7;padding:.1rem .3rem}";
 
@@ -137,7 +138,7 @@ std::string memory_plot(std::span<const Ranked> shown) {
   for (size_t i = 0; i < shown.size(); ++i) {
     const MemoryUse& use = shown[i].prediction.memory;
     const double y = 40 + kRow * static_cast<double>(i);
-    picture.text({34, y - 4}, label_of(shown[i]));
+    picture.text({34, y - 5}, label_of(shown[i]));
     double from = 0;
     size_t part = 0;
     for (const double bytes : {use.weights, use.cache, use.activations, use.program}) {
@@ -147,7 +148,7 @@ std::string memory_plot(std::span<const Ranked> shown) {
       from += bytes / 1e9;
     }
     const double limit = x_of(static_cast<double>(shown[i].deployment.hardware.memory_bytes) / 1e9);
-    picture.line({limit, y - 3}, {limit, y + kBar + 3}, "#111", "3 2");
+    picture.line({limit, y}, {limit, y + kBar}, "#111", "3 2");
   }
   double x = 200;
   size_t part = 0;
@@ -193,7 +194,18 @@ std::string roofline_plot(const Ranked& best) {
 }
 
 std::string usd(bool known, double value) {
-  return known ? fmt::format("{:.2f}", value) : "unknown";
+  if (!known) return "unknown";
+  return value >= 0.00995 || value <= 0 ? fmt::format("{:.2f}", value)
+                                        : fmt::format("{:.1g}", value);
+}
+
+// Kept on one line, but for how many devices are divided.
+std::string placement_cell(const Deployment& deployment) {
+  const std::string text = placement_text(deployment);
+  const size_t how = text.find(" (");
+  if (how == std::string::npos) return svg::escaped(text);
+  return fmt::format("{}<br>{}", svg::escaped(text.substr(0, how)),
+                     svg::escaped(text.substr(how + 1)));
 }
 
 std::string quality_text(const std::optional<Quality>& quality) {
@@ -222,14 +234,14 @@ std::string ranking_table(std::span<const Ranked> rows) {
     const Prediction& p = row.prediction;
     const std::string quality = quality_text(row.quality);
     out += fmt::format(
-        "<tr><td class=\"n\">{}</td><td class=\"k\">{} {}</td><td>{}</td><td "
+        "<tr><td class=\"n\">{}</td><td class=\"k\">{} {}</td><td class=\"k\">{}</td><td "
         "class=\"n\">{:.1f}</td><td "
         "class=\"n\">{:.0f}, {:.0f}</td><td class=\"n\">{:.1f}, {:.1f}</td><td "
         "class=\"n\">{:.0f}</td><td "
         "class=\"n\">{:.0f}%</td><td class=\"n\">{:.0f}</td><td class=\"n\">{}</td><td "
         "class=\"n\">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
         i + 1, svg::escaped(row.deployment.model.title),
-        svg::escaped(row.deployment.model.precision), svg::escaped(placement_text(row.deployment)),
+        svg::escaped(row.deployment.model.precision), placement_cell(row.deployment),
         p.memory.total() / 1e9, 1000 * p.ttft_seconds.p50, 1000 * p.ttft_seconds.p90,
         1000 * p.itl_seconds.p50, 1000 * p.itl_seconds.p90, p.output_tokens_per_second,
         100 * p.utilisation, p.watts, usd(row.cost_known, p.usd_per_hour),

@@ -1,5 +1,6 @@
 #include "plan/model_facts.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
@@ -139,6 +140,10 @@ Result<ModelFacts> facts_of(const Checkpoint& checkpoint) {
 const std::vector<std::string>& precisions() {
   static const std::vector<std::string> all{"q4_0", "q8_0", "bf16", "fp8"};
   return all;
+}
+
+bool is_precision(std::string_view name) {
+  return std::ranges::find(precisions(), name) != precisions().end();
 }
 
 Result<ModelFacts> facts_of_config(std::string_view config_json, std::string_view name,

@@ -65,6 +65,7 @@ const std::vector<std::string>& catalogue_models();
 Result<ModelFacts> catalogue_facts(std::string_view name, std::string_view precision);
 // q4_0, q8_0, bf16 and fp8. A model of the catalogue has FP8 only if it was published in it.
 const std::vector<std::string>& precisions();
+bool is_precision(std::string_view name);
 std::vector<std::string> precisions_of(std::string_view catalogue_name);
 
 }  // namespace fathom::plan

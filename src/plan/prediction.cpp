@@ -14,10 +14,15 @@ constexpr double kPage = CachePool::kPageTokens;
 // Of what the cache may hold, some is left to the system and for what grows.
 constexpr double kUsableShare = 0.95;
 
-Demand of_copy(Demand demand, int replicas) {
-  demand.requests_per_second /= replicas;
-  if (demand.sessions > 0) demand.sessions = std::ceil(demand.sessions / replicas);
+Demand of_server(Demand demand, int servers) {
+  demand.requests_per_second /= servers;
+  if (demand.sessions > 0) demand.sessions = std::ceil(demand.sessions / servers);
   return demand;
+}
+
+// Of few sessions not every server has one.
+double servers_in_use(const Demand& all, const Demand& of_one, int servers) {
+  return all.sessions > 0 ? all.sessions / of_one.sessions : servers;
 }
 
 StepWork decode_work(double batch, double context) {
@@ -28,7 +33,7 @@ StepWork decode_work(double batch, double context) {
 double watts_of(const Deployment& deployment, const StepTimer& timer, const StepTime& step,
                 double utilisation) {
   const double idle = deployment.hardware.idle_watts * deployment.devices();
-  const double busy = timer.watts(step) * deployment.replicas;
+  const double busy = timer.watts(step) * deployment.servers();
   return idle + utilisation * std::max(busy - idle, 0.0);
 }
 
@@ -67,14 +72,15 @@ struct Sized {
   QueueEstimate queue;
 };
 
-Sized sized(const Deployment& deployment, const Demand& copy, const StepTimer& timer) {
+// `part`: of the load, one server's.
+Sized sized(const Deployment& deployment, const Demand& part, const StepTimer& timer) {
   const auto seconds = [&timer](const StepWork& work) { return timer.time(work).seconds; };
-  Sized sized{.server = largest_server(deployment, copy), .queue = {}};
-  sized.queue = estimate_queue(sized.server, copy, seconds);
+  Sized sized{.server = largest_server(deployment, part), .queue = {}};
+  sized.queue = estimate_queue(sized.server, part, seconds);
   const double running = sized.queue.keeps_up ? sized.queue.running_p99 + 1
                                               : static_cast<double>(deployment.max_running);
   sized.server.cache_tokens =
-      std::min(sized.server.cache_tokens, cache_tokens_for(deployment, copy, running));
+      std::min(sized.server.cache_tokens, cache_tokens_for(deployment, part, running));
   return sized;
 }
 
@@ -89,7 +95,7 @@ MemoryUse memory_under(Deployment deployment, int64_t cached_tokens, double sequ
 
 ServerModel server_of(const Deployment& deployment, const Workload& workload) {
   const StepTimer timer(deployment);
-  return sized(deployment, of_copy(demand_of(workload), deployment.replicas), timer).server;
+  return sized(deployment, of_server(demand_of(workload), deployment.servers()), timer).server;
 }
 
 Prediction estimate(const Deployment& deployment, const Workload& workload) {
@@ -98,15 +104,16 @@ Prediction estimate(const Deployment& deployment, const Workload& workload) {
 
 Prediction estimate(const Deployment& deployment, const Demand& demand) {
   const StepTimer timer(deployment);
-  const Demand copy = of_copy(demand, deployment.replicas);
-  const auto [server, queue] = sized(deployment, copy, timer);
+  const Demand part = of_server(demand, deployment.servers());
+  const double in_use = servers_in_use(demand, part, deployment.servers());
+  const auto [server, queue] = sized(deployment, part, timer);
   Prediction prediction;
   prediction.keeps_up = queue.keeps_up;
   prediction.utilisation = queue.utilisation;
   prediction.ttft_seconds = later(queue.ttft_seconds, deployment.hardware);
   prediction.itl_seconds = queue.itl_seconds;
-  prediction.requests_per_second = queue.requests_per_second * deployment.replicas;
-  prediction.most_requests_per_second = queue.most_requests_per_second * deployment.replicas;
+  prediction.requests_per_second = queue.requests_per_second * in_use;
+  prediction.most_requests_per_second = queue.most_requests_per_second * deployment.servers();
   prediction.output_tokens_per_second = prediction.requests_per_second * demand.output.mean;
   prediction.mean_batch = queue.mean_batch;
   const double context = demand.prompt.mean + demand.output.mean / 2;
@@ -121,23 +128,24 @@ Prediction estimate(const Deployment& deployment, const Demand& demand) {
 Result<Prediction> simulate(const Deployment& deployment, const Workload& workload,
                             const SimulationOptions& options) {
   const StepTimer timer(deployment);
-  const Demand demand = of_copy(demand_of(workload), deployment.replicas);
-  const auto [server, queue] = sized(deployment, demand, timer);
-  const Workload copy = share_of(workload, deployment.replicas);
+  const Demand demand = demand_of(workload);
+  const Demand part = of_server(demand, deployment.servers());
+  const auto [server, queue] = sized(deployment, part, timer);
+  const Workload share = share_of(workload, deployment.servers());
   FATHOM_TRY(const Simulation run,
              simulate(
-                 server, copy, [&timer](const StepWork& work) { return timer.time(work).seconds; },
+                 server, share, [&timer](const StepWork& work) { return timer.time(work).seconds; },
                  options));
-  const double replicas = deployment.replicas;
+  const double in_use = servers_in_use(demand, part, deployment.servers());
   Prediction prediction;
   prediction.simulated = true;
   prediction.keeps_up = !run.queue_grows && run.refused == 0 && run.answered > 0;
   prediction.utilisation = run.seconds > 0 ? run.busy_seconds / run.seconds : 0;
   prediction.ttft_seconds = later(run.ttft_seconds, deployment.hardware);
   prediction.itl_seconds = run.itl_seconds;
-  prediction.requests_per_second = run.requests_per_second * replicas;
-  prediction.most_requests_per_second = queue.most_requests_per_second * replicas;
-  prediction.output_tokens_per_second = run.output_tokens_per_second * replicas;
+  prediction.requests_per_second = run.requests_per_second * in_use;
+  prediction.most_requests_per_second = queue.most_requests_per_second * deployment.servers();
+  prediction.output_tokens_per_second = run.output_tokens_per_second * in_use;
   prediction.mean_batch = run.mean_batch;
   prediction.cached_tokens = run.cached_tokens_p99;
   prediction.preemptions = static_cast<int64_t>(run.preemptions);

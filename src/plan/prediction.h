@@ -22,17 +22,17 @@ struct Percentiles {
 struct Prediction {
   bool simulated = false;  // else estimated
   bool keeps_up = true;    // false: the queue grows without bound at this load
-  double utilisation = 0;  // share of time in which a copy computes
+  double utilisation = 0;  // share of time in which a server computes
   Percentiles ttft_seconds = {};
   Percentiles itl_seconds =
       {};  // (last - first) / (tokens - 1) of each request, as loadtest counts it
   double output_tokens_per_second = 0;  // of all copies, at the offered load
   double requests_per_second = 0;
   double most_requests_per_second = 0;  // that all copies can answer, by the formula
-  double mean_batch = 0;                // sequences that decode together, of one copy
-  double cached_tokens = 0;             // in the KV cache of one copy, at the 99th percentile
+  double mean_batch = 0;                // sequences that decode together, of one server
+  double cached_tokens = 0;             // in the KV cache of one server, at the 99th percentile
   int64_t kv_tokens = 0;                // room in that cache, as the command gives it
-  int64_t preemptions = 0;              // of one copy, where it was simulated
+  int64_t preemptions = 0;              // of one server, where it was simulated
   // With that cache full, as beginnings are kept while there is room, and with as many sequences in
   // a step as this load makes.
   MemoryUse memory = {};

@@ -27,22 +27,24 @@ double answer_seconds(const Ranked& ranked, const Demand& demand) {
   return prediction.ttft_seconds.p90 + demand.output.mean * prediction.itl_seconds.p90;
 }
 
-// Less is better, the first that differs counts.
-std::array<double, 3> key(const Ranked& ranked, RankBy by, const Demand& demand) {
+// Less is better, the first that differs counts. Where costs are not known, fewer devices cost
+// less.
+std::array<double, 4> key(const Ranked& ranked, RankBy by, const Demand& demand) {
   constexpr double kLast = std::numeric_limits<double>::infinity();
   const double cost = ranked.cost_known ? ranked.prediction.usd_per_million_requests : kLast;
   const double seconds = answer_seconds(ranked, demand);
   const double tier =
       ranked.cost_known ? 0 : static_cast<double>(tier_rank(ranked.deployment.model));
+  const double devices = ranked.cost_known ? 0 : ranked.deployment.devices();
   switch (by) {
     case RankBy::kCost:
-      return {cost, tier, seconds};
+      return {cost, tier, devices, seconds};
     case RankBy::kLatency:
-      return {seconds, cost, 0};
+      return {seconds, cost, devices, 0};
     case RankBy::kQuality:
       return {ranked.quality ? -ranked.quality->score
                              : static_cast<double>(tier_rank(ranked.deployment.model)),
-              cost, seconds};
+              cost, devices, seconds};
   }
   return {};
 }
@@ -209,6 +211,13 @@ std::string_view name(RankBy by) {
   return "";
 }
 
+std::optional<RankBy> find_rank_by(std::string_view text) {
+  for (const auto by : {RankBy::kCost, RankBy::kLatency, RankBy::kQuality}) {
+    if (name(by) == text) return by;
+  }
+  return std::nullopt;
+}
+
 Result<Ranking> rank(const Question& question) {
   FATHOM_CHECK(validate(question.workload));
   FATHOM_CHECK(validate(question.wishes));
@@ -241,6 +250,7 @@ std::string placement_text(const Deployment& deployment) {
   add("tp", deployment.tp);
   add("pp", deployment.pp);
   add("ep", deployment.ep);
+  add("dp", deployment.dp());
   add("replicas", deployment.replicas);
   if (deployment.offloaded > 0) {
     how += fmt::format("{}{:.0f}% of experts on the host", how.empty() ? "" : ", ",

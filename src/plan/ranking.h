@@ -26,6 +26,8 @@ enum class RankBy {
   kQuality,  // score, then cost; unknown scores last
 };
 std::string_view name(RankBy by);
+// Nothing for a name that is none of cost, latency and quality.
+std::optional<RankBy> find_rank_by(std::string_view name);
 
 struct Question {
   std::vector<ModelFacts> models;  // each at each precision to consider
@@ -49,7 +51,7 @@ struct Ranked {
   std::optional<Quality> quality;
   bool cost_known = false;
   bool rented = false;
-  int64_t kv_memory_bytes = 0;            // of one copy, what the command gives the cache
+  int64_t kv_memory_bytes = 0;            // of one server, what the command gives the cache
   double most_requests_per_second = 0;    // that all copies keep up with, estimated
   std::string command = {};               // commands.h: fathom serve ..., or empty
   std::vector<std::string> prepare = {};  // what must be done before it

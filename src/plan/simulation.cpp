@@ -392,14 +392,14 @@ Result<Simulation> simulate(const ServerModel& server, const Workload& workload,
   return Run(server, workload, step_seconds, options, cache).run();
 }
 
-Workload share_of(const Workload& workload, int replicas) {
+Workload share_of(const Workload& workload, int servers) {
   Workload share = workload;
-  if (replicas <= 1) return share;
-  share.requests_per_second /= replicas;
-  if (share.sessions > 0) share.sessions = (share.sessions + replicas - 1) / replicas;
+  if (servers <= 1) return share;
+  share.requests_per_second /= servers;
+  if (share.sessions > 0) share.sessions = (share.sessions + servers - 1) / servers;
   share.trace.clear();
-  share.trace.reserve(workload.trace.size() / static_cast<size_t>(replicas) + 1);
-  for (size_t i = 0; i < workload.trace.size(); i += static_cast<size_t>(replicas)) {
+  share.trace.reserve(workload.trace.size() / static_cast<size_t>(servers) + 1);
+  for (size_t i = 0; i < workload.trace.size(); i += static_cast<size_t>(servers)) {
     share.trace.push_back(workload.trace[i]);
   }
   return share;

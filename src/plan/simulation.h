@@ -4,7 +4,7 @@
 // only what is shared. What a server does between steps is done here too: requests that came during
 // a step join the next, and each sequence whose prompt is complete draws a token at a step's end.
 //
-// One replica is simulated, with its share of the load. Everything is drawn from the workload's
+// One server is simulated, with its share of the load. Everything is drawn from the workload's
 // seed, so equal calls give equal results. Functions keep no state; any thread.
 #pragma once
 
@@ -30,7 +30,7 @@ struct ServerModel {
 };
 
 struct SimulationOptions {
-  int64_t requests = 2000;     // of one replica, more for many sessions; of a trace, all
+  int64_t requests = 2000;     // of one server, more for many sessions; of a trace, all
   double warm_up_share = 0.1;  // of the requests, the first, which do not count
 };
 
@@ -62,10 +62,10 @@ using StepSeconds = FunctionRef<double(const StepWork&)>;
 Result<Simulation> simulate(const ServerModel& server, const Workload& workload,
                             StepSeconds step_seconds, const SimulationOptions& options = {});
 
-// One replica's part of the load of all: of a trace, every so manyth request.
-Workload share_of(const Workload& workload, int replicas);
+// One server's part of the load of all: of a trace, every so manyth request.
+Workload share_of(const Workload& workload, int servers);
 
-// The server of one copy of a deployment, as the command that serve_command() prints starts
+// One server of a deployment, as the command that serve_command() prints starts
 // it: cache memory is what the rest leaves free, but no more than max_running sequences can use.
 ServerModel server_of(const Deployment& deployment, const Workload& workload);
 

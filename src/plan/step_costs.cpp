@@ -55,9 +55,11 @@ UnitCounter::Count UnitCounter::count(const StepWork& work) const {
   if (work.logits > 0) add(head_, 1, work.logits, count);
   if (experts_count_ > 0) {
     const double distinct = expected_distinct_experts(experts_count_, per_token_, rows);
-    const double before = count.weight_bytes;
+    const Count before = count;
     add(experts_, distinct / experts_count_, rows * per_token_ / distinct, count);
-    count.expert_bytes = count.weight_bytes - before;
+    count.expert_bytes = count.weight_bytes - before.weight_bytes;
+    count.expert_code_ops = count.code_ops - before.code_ops;
+    count.expert_float_ops = count.float_ops - before.float_ops;
     units[Unit::kExpert] = distinct * sparse_layers_;
     units[Unit::kExpertRow] = rows * per_token_ * sparse_layers_ * hidden_;
   }

@@ -65,6 +65,8 @@ class UnitCounter {
     double cache_bytes = 0;
     double code_ops = 0;
     double float_ops = 0;
+    double expert_code_ops = 0;  // of these, the routed experts'
+    double expert_float_ops = 0;
     double attention_ops = 0;
   };
   Count count(const StepWork& work) const;
@@ -102,7 +104,7 @@ struct StepCosts {
   // Steps that compute prompts beside answers take so many times what their parts do: they come
   // when a request does, whose socket and tokenizer want the same cores.
   double serve_mixed_factor = 1;
-  double program_bytes = 0;  // of the process without weights, cache and activations
+  double program_bytes = 0;  // of the process without weights, cache, activations and tokenizer
 
   double seconds_of(const UnitCounts& units) const;
 };

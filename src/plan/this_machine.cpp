@@ -35,8 +35,8 @@ std::string first_line(const std::filesystem::path& path) {
   return line;
 }
 
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
+std::string cpu_name(const std::filesystem::path& root) {
+  std::ifstream file(root / "proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
     const size_t colon = line.find(": ");
     if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
@@ -44,9 +44,9 @@ std::string cpu_name() {
   return "unknown processor";
 }
 
-// In kB, as /proc/meminfo says; 0: it does not.
-int64_t memory_field(std::string_view field) {
-  std::ifstream file("/proc/meminfo");
+// In bytes, of /proc/meminfo, which counts in kB; 0: it does not say.
+int64_t memory_field(const std::filesystem::path& root, std::string_view field) {
+  std::ifstream file(root / "proc/meminfo");
   for (std::string line; std::getline(file, line);) {
     if (!line.starts_with(field)) continue;
     const size_t digit = line.find_first_of("0123456789");
@@ -54,7 +54,7 @@ int64_t memory_field(std::string_view field) {
     if (digit != std::string::npos) {
       std::from_chars(line.data() + digit, line.data() + line.size(), kilobytes);
     }
-    return kilobytes;
+    return kilobytes * 1024;
   }
   return 0;
 }
@@ -69,11 +69,11 @@ int64_t size_of(const std::string& text) {
 }
 
 // sysfs: Documentation/ABI/testing/sysfs-devices-system-cpu.
-std::vector<CpuCache> caches_of(int cpu) {
+std::vector<CpuCache> caches_of(const std::filesystem::path& root, int cpu) {
   std::vector<CpuCache> caches;
   for (int index = 0; index < 8; ++index) {
     const std::filesystem::path folder =
-        fmt::format("/sys/devices/system/cpu/cpu{}/cache/index{}", cpu, index);
+        root / fmt::format("sys/devices/system/cpu/cpu{}/cache/index{}", cpu, index);
     const std::string type = first_line(folder / "type");
     if (type.empty()) break;
     if (type == "Instruction") continue;
@@ -137,8 +137,8 @@ std::optional<Measurement> read_kept(const std::filesystem::path& path,
 }
 
 Result<Measurement> measure(Kernels& kernels, const ThisMachine& machine,
-                            const std::filesystem::path& path) {
-  const int64_t available = memory_field("MemAvailable:") * 1024;
+                            const std::filesystem::path& path, const std::filesystem::path& root) {
+  const int64_t available = memory_field(root, "MemAvailable:");
   if (available > 0 && available < kMemoryToMeasure) {
     return fail(
         "This machine's ceilings cannot be measured: {} MB of memory are free and measuring takes "
@@ -166,13 +166,14 @@ Result<Measurement> measure(Kernels& kernels, const ThisMachine& machine,
   return made;
 }
 
-void look_up(ThisMachine& machine, const std::filesystem::path& folder) {
+void look_up(ThisMachine& machine, const std::filesystem::path& folder,
+             const std::filesystem::path& root) {
   const std::vector<int> cpus = allowed_cpus();
-  machine.cpu = cpu_name();
+  machine.cpu = cpu_name(root);
   machine.instruction_sets = instruction_sets();
   machine.cores = ThreadPool::default_threads();
-  machine.nodes = static_cast<int>(read_cpu_topology(cpus, "/sys").nodes().size());
-  machine.caches = caches_of(cpus.front());
+  machine.nodes = static_cast<int>(read_cpu_topology(cpus, root / "sys").nodes().size());
+  machine.caches = caches_of(root, cpus.front());
   // Of the folder or the nearest above it that is there.
   std::error_code ignored;
   std::filesystem::path there = std::filesystem::absolute(folder, ignored);
@@ -213,28 +214,31 @@ Status write_measurements(const std::filesystem::path& file, const std::string& 
 
 Result<ThisMachine> this_machine(const MachineOptions& options) {
   ThisMachine machine;
-  look_up(machine, options.folder);
+  look_up(machine, options.folder, options.root);
   const auto kernels = Kernels::make(KernelChoice::kAuto, ThreadOptions(options.threads));
   machine.kernels = kernels->name();
   machine.threads = kernels->threads().size();
-  const std::filesystem::path path = options.folder / "machine.json";
-  std::optional<Measurement> measured;
-  if (!options.measure_again) measured = read_kept(path, machine);
-  if (!measured) {
-    FATHOM_TRY(measured, measure(*kernels, machine, path));
-  }
-  machine.measured_on = measured->date;
-
   Hardware& hardware = machine.hardware;
-  hardware.name = "this";
-  hardware.title = fmt::format("this machine: {}, {} threads", machine.cpu, machine.threads);
-  hardware.kind = "cpu";
-  hardware.memory_bytes = memory_field("MemTotal:") * 1024;
+  hardware.memory_bytes = memory_field(options.root, "MemTotal:");
   if (hardware.memory_bytes == 0) {
     return fail(
         "This machine does not say how much memory it has (/proc/meminfo); plan for named "
         "hardware.");
   }
+  if (const auto limit = memory_limit(options.root)) {
+    hardware.memory_bytes = std::min(hardware.memory_bytes, *limit);
+  }
+  const std::filesystem::path path = options.folder / "machine.json";
+  std::optional<Measurement> measured;
+  if (!options.measure_again) measured = read_kept(path, machine);
+  if (!measured) {
+    FATHOM_TRY(measured, measure(*kernels, machine, path, options.root));
+  }
+  machine.measured_on = measured->date;
+
+  hardware.name = "this";
+  hardware.title = fmt::format("this machine: {}, {} threads", machine.cpu, machine.threads);
+  hardware.kind = "cpu";
   hardware.ceilings = {.read_bytes_per_second = measured->limits.read_bytes_per_second,
                        .int8_ops_per_second = measured->limits.int8_ops_per_second,
                        .float_ops_per_second = measured->limits.float_ops_per_second};

@@ -35,12 +35,14 @@ struct ThisMachine {
 struct MachineOptions {
   std::filesystem::path folder;  // where measurements are kept: the user's cache / "plan"
   bool measure_again = false;
-  int threads = 0;  // 0: as many as kernels take
+  int threads = 0;                   // 0: as many as kernels take
+  std::filesystem::path root = "/";  // that proc/ and sys/ are under
 };
 
 // Fails where the ceilings cannot be measured: the processor has only reference kernels, or the
 // memory for it is not there. What is kept but damaged or of another processor, number of threads
-// or version is measured again. What cannot be looked up stays empty or 0.
+// or version is measured again. What cannot be looked up stays empty or 0. Memory is what the
+// process's control group allows, where that is less than the machine's.
 Result<ThisMachine> this_machine(const MachineOptions& options);
 
 // For files of measurements: whole or not at all.

@@ -10,7 +10,8 @@ namespace {
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 std::string gigabytes(double bytes) {
-  return fmt::format("{:.1f} GB", bytes / 1e9);
+  return bytes < 1e8 ? fmt::format("{:.0f} MB", std::ceil(bytes / 1e6))
+                     : fmt::format("{:.1f} GB", bytes / 1e9);
 }
 
 }  // namespace
@@ -79,17 +80,17 @@ std::optional<Miss> misses_memory(const Deployment& deployment) {
   const double missing = use.cache * std::max(1 - std::max(tokens, 0.0) / context, 0.0);
   if (tokens < 0) {
     return Miss{.constraint = "memory",
-                .reason = fmt::format("weights and workspace need {} of a device's {}: {} too "
-                                      "little",
-                                      gigabytes(use.total() - use.cache), gigabytes(memory),
-                                      gigabytes(-tokens)),
+                .reason = fmt::format(
+                    "weights and workspace need {}, of a device's {} may be used {}: {} too little",
+                    gigabytes(use.total() - use.cache), gigabytes(memory),
+                    gigabytes(usable_bytes(deployment.hardware)), gigabytes(-tokens)),
                 .excess = -tokens / std::max(memory, 1.0)};
   }
   return Miss{
       .constraint = "memory",
       .reason = fmt::format("beside the weights a device's {} hold {:.0f} tokens of cache, not {}: "
-                            "{:.2f} GB too little",
-                            gigabytes(memory), tokens, deployment.context, missing / 1e9),
+                            "{} too little",
+                            gigabytes(memory), tokens, deployment.context, gigabytes(missing)),
       .excess = missing / std::max(memory, 1.0)};
 }
 

@@ -69,7 +69,7 @@ ApiStatus read_models(Fields& fields, plan::Question& question) {
     if (!known) return bad_request("models", "{}", known.error().message);
   }
   for (const std::string& precision : at) {
-    if (std::ranges::find(plan::precisions(), precision) == plan::precisions().end()) {
+    if (!plan::is_precision(precision)) {
       return bad_request("precisions", "precisions has {}; it may have {}.", in_quotes(precision),
                          fmt::join(plan::precisions(), ", "));
     }
@@ -129,31 +129,27 @@ ApiStatus read_wishes(Fields& fields, plan::Question& question) {
   FATHOM_TRY(const auto budget, fields.number("usd_per_hour", 0, 1e9));
   FATHOM_TRY(const auto devices, fields.integer("most_devices", 1, 1024));
   FATHOM_TRY(const auto by, fields.string("by"));
-  wishes.ttft_ms = ttft.value_or(0);
-  wishes.itl_ms = itl.value_or(0);
-  wishes.percentile = percentile.value_or(90);
-  wishes.context = context.value_or(4096);
-  wishes.modality = modality.value_or("text");
-  wishes.on_premises = on_premises.value_or(false);
-  wishes.usd_per_hour = budget.value_or(0);
+  wishes.ttft_ms = ttft.value_or(wishes.ttft_ms);
+  wishes.itl_ms = itl.value_or(wishes.itl_ms);
+  wishes.percentile = percentile.value_or(wishes.percentile);
+  wishes.context = context.value_or(wishes.context);
+  wishes.modality = modality.value_or(wishes.modality);
+  wishes.on_premises = on_premises.value_or(wishes.on_premises);
+  wishes.usd_per_hour = budget.value_or(wishes.usd_per_hour);
   question.prices.buy = wishes.on_premises;
-  question.most_devices = static_cast<int>(devices.value_or(64));
+  question.most_devices = static_cast<int>(devices.value_or(question.most_devices));
   if (wishes.modality != "text" && wishes.modality != "image") {
     return bad_request("modality", "modality is {}; it must be text or image.",
                        in_quotes(wishes.modality));
   }
   FATHOM_TRY(const auto task, fields.string("quality_task"));
   question.quality_task = task.value_or("");
-  const std::string order = by.value_or("cost");
-  if (order == "cost") {
-    question.by = plan::RankBy::kCost;
-  } else if (order == "latency") {
-    question.by = plan::RankBy::kLatency;
-  } else if (order == "quality") {
-    question.by = plan::RankBy::kQuality;
-  } else {
-    return bad_request("by", "by is {}; it must be cost, latency or quality.", in_quotes(order));
+  if (!by) return {};
+  const auto order = plan::find_rank_by(*by);
+  if (!order) {
+    return bad_request("by", "by is {}; it must be cost, latency or quality.", in_quotes(*by));
   }
+  question.by = *order;
   return {};
 }
 
@@ -242,6 +238,7 @@ OrderedJson deployment_json(const plan::Ranked& ranked) {
       {"tp", deployment.tp},
       {"pp", deployment.pp},
       {"ep", deployment.ep},
+      {"dp", deployment.dp()},
       {"replicas", deployment.replicas},
       {"devices", deployment.devices()},
       {"offloaded_experts", deployment.offloaded},

@@ -161,5 +161,27 @@ TEST(CpuQuota, BrokenFilesAreNoLimit) {
   }
 }
 
+TEST(MemoryLimit, IsTheLeastOfTheGroupsAboveTheProcess) {
+  const FakeTree tree;
+  EXPECT_FALSE(memory_limit(tree.root()));
+  tree.write("proc/self/cgroup", "0::/system.slice/fathom.service\n");
+  tree.write("sys/fs/cgroup/system.slice/fathom.service/memory.max", "max\n");
+  EXPECT_FALSE(memory_limit(tree.root()));
+  tree.write("sys/fs/cgroup/system.slice/memory.max", "4294967296\n");
+  EXPECT_EQ(memory_limit(tree.root()), int64_t{4} << 30);
+  tree.write("sys/fs/cgroup/system.slice/fathom.service/memory.max", "8589934592\n");
+  EXPECT_EQ(memory_limit(tree.root()), int64_t{4} << 30);
+  tree.write("sys/fs/cgroup/memory.max", "1073741824\n");
+  EXPECT_EQ(memory_limit(tree.root()), int64_t{1} << 30);
+}
+
+TEST(MemoryLimit, BrokenFilesAreNoLimit) {
+  for (const char* text : {"", "0", "-5", "12 GB", "1e9", "99999999999999999999"}) {
+    const FakeTree tree;
+    tree.write("sys/fs/cgroup/memory.max", std::string(text) + "\n");
+    EXPECT_FALSE(memory_limit(tree.root())) << text;
+  }
+}
+
 }  // namespace
 }  // namespace fathom

@@ -333,6 +333,36 @@ TEST_F(PlanTest, SaysWhichWishCannotBeKept) {
   EXPECT_NE(result.err.find("over the limit"), std::string::npos);
 }
 
+TEST_F(PlanTest, TakesNoFlagThatItWouldNotUse) {
+  const std::vector<std::vector<std::string>> wrongs{
+      {"--document", "--rate", "1"},
+      {"--document", "--html", "plan.html"},
+      {"--fit", "-m", "v2-lite"},
+      {"--fit", "--verify"},
+      {"--rate", "1", "--verify", "--html", "plan.html"},
+      {"--rate", "1", "--verify", "--break-even", "1", "2"},
+      {"--rate", "1", "--verify-seconds", "5"},
+      {"--rate", "1", "--fixed-usd", "5"}};
+  for (const std::vector<std::string>& arguments : wrongs) {
+    std::vector<std::string> all{"plan"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const Finished result = run(all);
+    EXPECT_EQ(result.code, 2) << arguments[0] << arguments[1];
+    const bool both = result.err.find("excludes") != std::string::npos ||
+                      result.err.find("requires") != std::string::npos;
+    EXPECT_TRUE(both) << result.err;
+    EXPECT_EQ(result.out, "");
+  }
+}
+
+TEST_F(PlanTest, SaysThatDividedModelsAreCalculations) {
+  const Finished result = run({"plan", "-m", "v3", "--precision", "fp8", "--hardware", "h100-80gb",
+                               "--rate", "50", "--no-results", "--top", "1"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("nor divides a model among devices"), std::string::npos) << result.out;
+  EXPECT_EQ(result.out.find("fathom serve"), std::string::npos) << result.out;
+}
+
 TEST_F(PlanTest, SaysWhatIsWrong) {
   struct Wrong {
     std::vector<std::string> arguments;

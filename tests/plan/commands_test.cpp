@@ -54,6 +54,23 @@ TEST(Commands, AreNoneForWhatCannotBeRun) {
   EXPECT_EQ(serve(configuration), "");
 }
 
+TEST(Commands, AreNoneForAModelDividedAmongDevices) {
+  Deployment deployment{.model = model("v3", "fp8"), .hardware = {}};
+  deployment.hardware.fathom_runs_here = true;
+  EXPECT_NE(serve_command(deployment, {}), "");
+  for (int* count : {&deployment.tp, &deployment.pp, &deployment.ep}) {
+    *count = 2;
+    EXPECT_EQ(serve_command(deployment, {}), "");
+    EXPECT_EQ(no_command_reason(deployment), "Fathom does not divide a model among devices");
+    *count = 1;
+  }
+  deployment.hardware.fathom_runs_here = false;
+  EXPECT_EQ(no_command_reason(deployment), "Fathom does not run on this hardware");
+  deployment.ep = 16;
+  EXPECT_EQ(no_command_reason(deployment),
+            "Fathom does not run on this hardware, nor divides a model among devices");
+}
+
 TEST(Commands, QuotePathsForTheShell) {
   ModelFacts own = model("v2-lite", "q4_0");
   own.on_disk = true;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "models/step_cost.h"
 #include "plan/simulation.h"
 
@@ -83,6 +85,26 @@ TEST(Memory, OfALatentCacheIsNotSharedByTensorParallelDevices) {
   EXPECT_NEAR(memory_of(v2, 1000).cache, whole / 3, 1);
 }
 
+TEST(Memory, OfExpertsIsSharedByMoreDevicesThanAttention) {
+  Deployment v3 = deployment("v3", "fp8");
+  const double all = v3.model.experts.bytes;
+  const double rest = memory_of(v3, 0).weights - all;
+  v3.ep = 64;
+  EXPECT_EQ(v3.dp(), 64);
+  EXPECT_EQ(v3.devices(), 64);
+  // Four of 256 experts in each of 58 layers: three matrices of 7168 x 2048, a byte an element.
+  const double four = 4.0 * 58 * 3 * 7168 * 2048;
+  EXPECT_NEAR(memory_of(v3, 0).weights, rest + four, 0.002 * four);
+  // Each has the cache of its own sequences, and all the rest of the model.
+  EXPECT_EQ(memory_of(v3, 1000).cache, 1000.0 * (512 + 64) * 61 * 2);
+  v3.tp = 4;
+  EXPECT_EQ(v3.dp(), 16);
+  EXPECT_EQ(v3.devices(), 64);
+  EXPECT_NEAR(memory_of(v3, 0).weights, rest / 4 + four, 0.002 * four);
+  v3.ep = 48;  // 256 are no multiple: some have six
+  EXPECT_NEAR(memory_of(v3, 0).weights, rest / 4 + 1.5 * four, 0.002 * four);
+}
+
 TEST(Memory, OfExpertsThatTheHostKeepsIsFree) {
   Deployment v2 = deployment("v2-lite", "q8_0");
   const MemoryUse before = memory_of(v2, 0);
@@ -144,6 +166,56 @@ TEST(StepTime, OfAPipelineReadsTheWeightsOnceForEachPartOfTheBatch) {
   const StepTime half = alone.time({.decode_rows = 32, .logits = 32});
   EXPECT_NEAR(round.memory, half.memory, 1e-9);
   EXPECT_GT(round.link, 0);
+}
+
+TEST(StepTime, OfExpertsOnManyDevicesWaitsForTheOneWithTheMost) {
+  Deployment d = deployment("v3", "fp8");
+  d.hardware.machine_link = {.bytes_per_second = 5e10, .latency_seconds = 1e-5};
+  d.ep = 16;
+  const StepTime time = StepTimer(d).time({.decode_rows = 128, .logits = 128});
+  // 16 x 128 rows choose 8 of 256 experts: 1,024 choices on a device on average, with a deviation
+  // of sqrt(1024 x 15 / 16), and 1.766 deviations more on the one of 16 with the most. Half of them
+  // come from the other machine of eight, as 7168 halves each, and all go back; in 58 layers.
+  const double most = 1024 + 1.766 * std::sqrt(1024 * 15.0 / 16);
+  EXPECT_NEAR(time.link, 2 * 58 * (1e-5 + most / 2 * 7168 * 2 / 5e10), 0.002 * time.link);
+  // By then every expert is read, and nothing of attention is shared.
+  const double read = d.model.dense.bytes + d.model.head.bytes + d.model.experts.bytes / 16 +
+                      128.0 * (512 + 64) * 61 * 2;
+  EXPECT_NEAR(time.memory, read / 1e12, 0.002 * time.memory);
+  // One row of each: 128 choices fall on 256 experts. The most that one device has to read of its
+  // 16 is more than their share.
+  const StepTime one = StepTimer(d).time({.decode_rows = 1, .logits = 1});
+  const double share = expected_distinct_experts(256, 8, 16) / 256 * d.model.experts.bytes / 16;
+  const double others = d.model.dense.bytes + d.model.head.bytes;
+  EXPECT_GT(one.memory, (others + 1.2 * share) / 1e12);
+  EXPECT_LT(one.memory, (others + 1.8 * share) / 1e12);
+}
+
+TEST(StepTime, OfAnAllToAllIsNearWhatWasMeasured) {
+  Deployment d = deployment("v3", "fp8");
+  // H800 with a network card of 400 Gb/s each.
+  d.hardware.device_link = {.bytes_per_second = 160e9, .latency_seconds = 5e-6};
+  d.hardware.machine_link = {.bytes_per_second = 50e9, .latency_seconds = 1e-5};
+  // DeepEP's table of its low-latency kernels: combining 128 tokens of each device in BF16.
+  for (const auto& [devices, measured] :
+       {std::pair{16, 195e-6}, {32, 273e-6}, {64, 314e-6}, {128, 369e-6}, {256, 360e-6}}) {
+    d.ep = devices;
+    const double both = StepTimer(d).time({.decode_rows = 128, .logits = 128}).link / 58;
+    EXPECT_NEAR(both / 2, measured, 0.2 * measured) << devices;
+  }
+}
+
+TEST(StepTime, OfExpertsInPlaceOfPartsOfThemNeedsOneAllReduceLess) {
+  Deployment d = deployment("v2-lite", "bf16");
+  d.tp = 4;
+  d.ep = 4;
+  const StepTime time = StepTimer(d).time({.decode_rows = 64, .logits = 64});
+  const double most =
+      expected_most_binomial(64 * 6, 0.25, 4);  // of 384 choices, on one device of four
+  const double bytes = 64 * 2048 * 2;
+  const double all_reduce = 6e-6 + 1.5 * bytes / 1e11;
+  const double all_to_all = 1e-6 + 0.75 * most * 2048 * 2 / 1e11;
+  EXPECT_NEAR(time.link, 28 * all_reduce + 52 * all_to_all, 0.001 * time.link);
 }
 
 TEST(StepTime, OfOffloadedExpertsIsBoundByTheHostsLink) {

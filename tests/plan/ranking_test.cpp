@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "plan/candidates.h"
 #include "plan/wishes.h"
 
 namespace fathom::plan {
@@ -205,6 +206,51 @@ TEST(Wishes, InterpolateBetweenKnownPercentiles) {
   EXPECT_DOUBLE_EQ(at_percentile(percentiles, 99), 3);
   EXPECT_GT(at_percentile(percentiles, 95), 2);
   EXPECT_LT(at_percentile(percentiles, 95), 3);
+}
+
+TEST(Ranking, TakesFewDevicesWhereTheirCostIsNotKnown) {
+  Question asked = question(0.5);
+  asked.models = {model("v2-lite")};
+  asked.hardware = {accelerator(80, 0)};
+  asked.simulated = 0;
+  const auto ranking = rank(asked);
+  ASSERT_TRUE(ranking) << ranking.error().message;
+  ASSERT_EQ(ranking->deployments.size(), 1U);
+  EXPECT_EQ(ranking->deployments[0].deployment.devices(), 1);
+  asked.by = RankBy::kLatency;
+  const auto fastest = rank(asked);
+  ASSERT_TRUE(fastest) << fastest.error().message;
+  EXPECT_GT(fastest->deployments[0].deployment.devices(), 1);
+}
+
+TEST(Ranking, SharesExpertsAmongSeveralMachines) {
+  Question asked = question(40);
+  asked.models = {model("v3", "fp8")};
+  asked.hardware = {accelerator(80, 2.5)};
+  asked.simulated = 0;
+  bool wide = false;
+  for (const Deployment& copy : copies_of(asked, asked.models[0], asked.hardware[0])) {
+    EXPECT_TRUE(copy.ep == 1 || copy.ep % copy.tp == 0);
+    EXPECT_LE(copy.devices(), asked.most_devices);
+    wide = wide || copy.ep == 64;
+  }
+  EXPECT_TRUE(wide);
+  asked.hardware[0].machine_link = {};
+  for (const Deployment& copy : copies_of(asked, asked.models[0], asked.hardware[0])) {
+    EXPECT_LE(copy.ep, 8);
+  }
+  asked.models = {model("r1-distill-llama-70b", "fp8")};
+  for (const Deployment& copy : copies_of(asked, asked.models[0], asked.hardware[0])) {
+    EXPECT_EQ(copy.ep, 1);
+  }
+}
+
+TEST(Placement, NamesGroupsThatShareExperts) {
+  Deployment deployment{.model = model("v3", "fp8"), .hardware = accelerator(80, 2.5)};
+  deployment.tp = 4;
+  deployment.ep = 32;
+  deployment.replicas = 2;
+  EXPECT_EQ(placement_text(deployment), "64 x acc-80 (tp 4, ep 32, dp 8, replicas 2)");
 }
 
 }  // namespace

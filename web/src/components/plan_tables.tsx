@@ -58,7 +58,7 @@ export function PlanTable({ deployments }: { deployments: PlannedDeployment[] })
   return (
     <>
       <section class="card table-scroll" tabIndex={0} aria-label={t('planRanking')}>
-        <table class="usage-table">
+        <table class="usage-table plan-table">
           <Heads texts={heads} numbersFrom={3} />
           <tbody>
             {deployments.map((row) => (
