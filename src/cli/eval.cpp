@@ -4,6 +4,8 @@
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
 
 #include "cli/command.h"
 #include "cli/eval_results.h"
@@ -15,6 +17,7 @@
 #include "cli/work_progress.h"
 #include "evaluate/divergence.h"
 #include "evaluate/perplexity.h"
+#include "evaluate/saved_logits.h"
 
 namespace fathom::cli {
 namespace {
@@ -26,6 +29,8 @@ struct EvalOptions {
   RemoteOptions remote;  // of perplexity; without an address: a model here
   std::string reference;
   std::string reference_kernels = "auto";
+  std::string reference_logits;  // a file in place of the reference
+  std::string save_logits;       // of perplexity: a file to make, or nothing
   std::string text;
   Windowing windowing;
   int64_t max_tokens = 0;  // 0: the whole text
@@ -41,7 +46,8 @@ EvaluationKey with_settings(EvaluationKey key, const EvalOptions& options, std::
                        {"text_tokens", tokens},
                        {"context", options.windowing.context},
                        {"stride", options.windowing.stride},
-                       {"reference", options.reference},
+                       {"reference", options.reference_logits.empty() ? options.reference
+                                                                      : options.reference_logits},
                        {"kernels", options.model.kernels},
                        {"kv_cache", options.model.kv_cache},
                        {"calibration", !options.model.no_calibration}})
@@ -82,6 +88,9 @@ Status validate(const EvalOptions& options) {
   if (options.remote.url.empty() && !options.remote.api_key.empty()) {
     return usage_error("--api-key is for a server that --url names.");
   }
+  if (!options.remote.url.empty() && !options.save_logits.empty()) {
+    return usage_error("--save-logits is for a model here; a server does not give all logits.");
+  }
   if (!options.remote.url.empty() && !options.model.adapter.empty()) {
     return usage_error(
         "--lora is for a model here; a server has adapters under names of their own.");
@@ -119,9 +128,18 @@ Result<Found> find_perplexity(const EvalOptions& options) {
   FATHOM_TRY(const Model model, load_model(options.model));
   FATHOM_CHECK(check_context(model, options.windowing));
   FATHOM_TRY(auto tokens, read_tokens(model, options));
+  std::optional<LogitsWriter> writer;
+  OnLogits on_logits;
+  if (!options.save_logits.empty()) {
+    FATHOM_TRY(LogitsWriter made, LogitsWriter::create(options.save_logits, tokens,
+                                                       options.windowing, model.info().vocab_size));
+    writer.emplace(std::move(made));
+    on_logits = [&](std::span<const float> logits) { return writer->add(logits); };
+  }
   FATHOM_TRY(const Perplexity result, with_progress(tokens.size(), [&](const OnRead& on_read) {
-               return measure_perplexity(model, tokens, options.windowing, on_read);
+               return measure_perplexity(model, tokens, options.windowing, on_read, on_logits);
              }));
+  if (writer) FATHOM_CHECK(writer->commit());
   return Found{.perplexity = result,
                .tokens = std::move(tokens),
                .model = model.info().name,
@@ -188,8 +206,46 @@ Status check_same_tokens(const Model& model, const Model& reference,
               model.info().name, reference.info().name);
 }
 
-Result<int> divergence(const EvalOptions& options) {
-  FATHOM_CHECK(validate(options));
+// What was measured, and against what.
+struct Distance {
+  Divergence divergence;
+  size_t tokens = 0;
+  std::string model;
+  std::string reference;
+  EvaluationKey key;
+};
+
+Result<Distance> distance_from_file(const EvalOptions& options) {
+  FATHOM_TRY(const SavedLogits reference, SavedLogits::open(options.reference_logits));
+  const Windowing& windowing = reference.windowing();
+  if (windowing.context != options.windowing.context ||
+      windowing.stride != options.windowing.stride) {
+    return usage_error("{} is of windows of {} tokens: say --context {} --stride {}.",
+                       options.reference_logits, windowing.context, windowing.context,
+                       windowing.stride);
+  }
+  FATHOM_TRY(const Model model, load_model(options.model));
+  FATHOM_CHECK(check_context(model, windowing));
+  EvalOptions as_long = options;
+  if (options.max_tokens == 0) as_long.max_tokens = std::ssize(reference.tokens());
+  FATHOM_TRY(const auto tokens, read_tokens(model, as_long));
+  if (tokens != reference.tokens()) {
+    return fail(
+        "{} is of another text than the first {} tokens of {}, or of a model that cuts it into "
+        "others: they cannot be compared.",
+        options.reference_logits, tokens.size(), options.text);
+  }
+  FATHOM_TRY(const Divergence result, with_progress(tokens.size(), [&](const OnRead& on_read) {
+               return measure_divergence(model, reference, on_read);
+             }));
+  return Distance{.divergence = result,
+                  .tokens = tokens.size(),
+                  .model = model.info().name,
+                  .reference = options.reference_logits,
+                  .key = key_of(model)};
+}
+
+Result<Distance> distance_from_model(const EvalOptions& options) {
   ModelOptions reference_options = options.model;
   reference_options.adapter.clear();
   reference_options.model = options.reference;
@@ -205,8 +261,23 @@ Result<int> divergence(const EvalOptions& options) {
   FATHOM_TRY(const Divergence result, with_progress(tokens.size(), [&](const OnRead& on_read) {
                return measure_divergence(model, reference, tokens, options.windowing, on_read);
              }));
+  return Distance{.divergence = result,
+                  .tokens = tokens.size(),
+                  .model = model.info().name,
+                  .reference = reference.info().name,
+                  .key = key_of(model)};
+}
+
+Result<int> divergence(const EvalOptions& options) {
+  FATHOM_CHECK(validate(options));
+  if (options.reference.empty() == options.reference_logits.empty()) {
+    return usage_error("Say what to compare with: --reference or --reference-logits, one of them.");
+  }
+  FATHOM_TRY(const Distance distance, options.reference.empty() ? distance_from_file(options)
+                                                                : distance_from_model(options));
+  const Divergence& result = distance.divergence;
   FATHOM_CHECK(keep_result(
-      options.results, with_settings(key_of(model), options, "kl", tokens.size()), result.tokens,
+      options.results, with_settings(distance.key, options, "kl", distance.tokens), result.tokens,
       {{.name = "kl_mean", .value = result.mean},
        {.name = "top1_agreement", .value = result.top1_agreement},
        {.name = "perplexity", .value = std::exp(result.nll)}}));
@@ -222,8 +293,8 @@ Result<int> divergence(const EvalOptions& options) {
                        {"reference_perplexity", number(std::exp(result.reference_nll))},
                        {"tokens", result.tokens},
                        {"context", options.windowing.context},
-                       {"model", model.info().name},
-                       {"reference", reference.info().name}};
+                       {"model", distance.model},
+                       {"reference", distance.reference}};
     print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
   } else {
     print(fmt::format(
@@ -275,6 +346,9 @@ void add_eval(CLI::App& app, Chosen& chosen) {
   auto ppl_options = std::make_shared<EvalOptions>();
   add_text_options(*ppl, *ppl_options);
   add_remote_options(*ppl, ppl_options->remote);
+  ppl->add_option("--save-logits", ppl_options->save_logits,
+                  "also keep all logits, 2 bytes each, for eval kl --reference-logits")
+      ->type_name("FILE");
   ppl->footer(
       "Examples:\n"
       "  fathom eval ppl --text book.txt\n"
@@ -288,8 +362,10 @@ void add_eval(CLI::App& app, Chosen& chosen) {
   auto kl_options = std::make_shared<EvalOptions>();
   add_text_options(*kl, *kl_options);
   kl->add_option("--reference", kl_options->reference, "the model to compare with, as for -m")
-      ->type_name("MODEL")
-      ->required();
+      ->type_name("MODEL");
+  kl->add_option("--reference-logits", kl_options->reference_logits,
+                 "in place of --reference: what eval ppl --save-logits kept of it over this text")
+      ->type_name("FILE");
   kl->add_option("--reference-kernels", kl_options->reference_kernels,
                  "kernels to compute the reference with")
       ->type_name("auto|reference");
@@ -297,7 +373,10 @@ void add_eval(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  fathom eval kl -m small-q4.gguf --reference small-f16.gguf --text book.txt\n"
       "  fathom eval kl --reference default --reference-kernels reference --text book.txt\n"
-      "The second shows what the fast kernels cost in accuracy.");
+      "  fathom eval kl -m small-q4.gguf --reference-logits f16.logits --text book.txt\n"
+      "The second shows what the fast kernels cost in accuracy; the third takes a reference's "
+      "logits "
+      "that eval ppl --save-logits f16.logits kept.");
   kl->callback(
       [&chosen, kl_options] { chosen.action = [kl_options] { return divergence(*kl_options); }; });
 

@@ -44,11 +44,16 @@ struct QuantizeCommand {
 
 Result<DType> type_named(std::string name, std::string_view flag) {
   std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::toupper(c); });
-  for (const DType type :
-       {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1}) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0,
+                           DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ2_K, DType::kQ3_K,
+                           DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
     if (fathom::name(type) == name) return type;
   }
-  return usage_error("{} is {}; it must be f32, f16, bf16, q8_0, q4_0 or q4_1.", flag, name);
+  return usage_error(
+      "{} is {}; it must be f32, f16, bf16, q8_0, q6_k, q5_k, q5_0, q5_1, q4_k, q4_0, q4_1, q3_k "
+      "or "
+      "q2_k.",
+      flag, name);
 }
 
 Result<OutputFormat> format_named(const std::string& name, const Checkpoint& source) {
@@ -68,6 +73,30 @@ Result<QuantizeMethod> method_named(const std::string& name) {
   return usage_error("--method is {}; it must be none, rtn, awq, gptq or awq-gptq.", name);
 }
 
+// With --method none, the plain type that all becomes; otherwise GGUF's type of matrices.
+Status read_type(QuantizeCommand& command) {
+  QuantizeOptions& options = command.options;
+  const bool plain = options.method == QuantizeMethod::kNone;
+  if (command.type.empty()) {
+    if (!plain) return {};
+    return usage_error("--method none only converts: say to what, by --type f32, f16 or bf16.");
+  }
+  FATHOM_TRY(const DType type, type_named(command.type, "--type"));
+  if (plain) {
+    options.plain = type;
+    return {};
+  }
+  if (!info(type).quantized) {
+    return usage_error("--type {} rounds nothing: it is for --method none.", command.type);
+  }
+  if (options.bits != 4 || command.group != 0 || options.zero_points) {
+    return usage_error("--type {} says it all: leave --bits, --group and --zero-points out.",
+                       command.type);
+  }
+  options.type = type;
+  return {};
+}
+
 Status read_flags(QuantizeCommand& command) {
   FATHOM_CHECK(validate(command.model));
   QuantizeOptions& options = command.options;
@@ -81,14 +110,7 @@ Status read_flags(QuantizeCommand& command) {
   if (command.method.empty()) command.method = "rtn";
   FATHOM_TRY(options.method, method_named(command.method));
   options.threads = command.model.threads;
-  if (command.type.empty() == (options.method == QuantizeMethod::kNone)) {
-    return usage_error(
-        "--method none and --type belong together: one says that nothing is rounded to fewer bits, "
-        "the other what plain type matrices become.");
-  }
-  if (!command.type.empty()) {
-    FATHOM_TRY(options.plain, type_named(command.type, "--type"));
-  }
+  FATHOM_CHECK(read_type(command));
   if (!command.embedding.empty()) {
     FATHOM_TRY(options.embedding, type_named(command.embedding, "--embedding"));
   }
@@ -253,8 +275,12 @@ void add_quantize(CLI::App& app, Chosen& chosen) {
       ->add_option("--target-size", options->target_size,
                    "mixed precision: files of at most this size, such as 3.2GB")
       ->type_name("SIZE");
-  command->add_option("--type", options->type, "with --method none: the type of matrices")
-      ->type_name("f32|f16|bf16");
+  command
+      ->add_option(
+          "--type", options->type,
+          "the type of matrices: with --method none f32, f16 or bf16; otherwise, in a GGUF "
+          "file, q2_k to q6_k, q4_0, q4_1, q5_0, q5_1 or q8_0, in place of --bits")
+      ->type_name("TYPE");
   command->add_option("--embedding", options->embedding, "type of the embedding (GGUF: q8_0)")
       ->type_name("TYPE");
   command->add_option("--head", options->head, "type of the output head (GGUF: q8_0)")
@@ -286,6 +312,7 @@ void add_quantize(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  fathom quantize -m model-f16.gguf -o model-q4.gguf --method awq\n"
       "  fathom quantize -m model-f16.gguf -o model-q8.gguf --bits 8\n"
+      "  fathom quantize -m model-f16.gguf -o model-q4.gguf --method awq --type q4_k\n"
       "  fathom quantize -m model-f16.gguf -o model-mixed.gguf --method awq --target-bits 5\n"
       "  fathom quantize -m checkpoint/ -o checkpoint-int4/ --method gptq --group 64\n"
       "  fathom quantize -m checkpoint/ -o checkpoint-awq/ --method awq --format awq\n"

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/assert.h"
+#include "compress/codec.h"
 #include "compress/group_scale.h"
 
 namespace fathom {
@@ -36,10 +37,18 @@ float output_error(const float* d, const float* h, int64_t size) {
   return error;
 }
 
+void round_plainly(const GroupCodec& codec, std::span<const float> values, float* out) {
+  codec.snap(codec.fit(values, 1.0F), values, out);
+}
+void round_plainly(const SuperBlockCodec& codec, std::span<const float> values, float* out) {
+  codec.approximate(values, out);
+}
+
 // The error of one row when its columns are multiplied by s before rounding.
-double row_error(const GroupCodec& codec, const InputStatistics& statistics, const float* row,
+template <typename Codec>
+double row_error(const Codec& codec, const InputStatistics& statistics, const float* row,
                  const float* s) {
-  const int64_t size = codec.size();
+  const int64_t size = statistics.block();
   std::array<float, kMostGroup> scaled;
   std::array<float, kMostGroup> difference;
   double error = 0;
@@ -48,7 +57,7 @@ double row_error(const GroupCodec& codec, const InputStatistics& statistics, con
     const float* sg = s + g * size;
     for (int64_t i = 0; i < size; ++i) scaled[static_cast<size_t>(i)] = w[i] * sg[i];
     const std::span group(scaled.data(), static_cast<size_t>(size));
-    codec.snap(codec.fit(group, 1.0F), group, difference.data());
+    round_plainly(codec, group, difference.data());
     for (int64_t i = 0; i < size; ++i) {
       const auto at = static_cast<size_t>(i);
       difference[at] = difference[at] / sg[i] - w[i];
@@ -138,9 +147,8 @@ double search_scales(const Site& site, const std::vector<const InputStatistics*>
     const Tensor& weight = *consumer.weight;
     const InputStatistics& input = *statistics[consumer.input];
     const DType type = type_of(weight);
-    if (input.rows() == 0 || !GroupCodec::exists(type)) continue;
-    const GroupCodec codec(type, positive);
-    FATHOM_ASSERT(codec.size() == input.block() && input.width() == weight.shape[1]);
+    if (input.rows() == 0 || !has_codec(type)) continue;
+    FATHOM_ASSERT(judged_block(type) == input.block() && input.width() == weight.shape[1]);
     const int64_t rows = std::min(weight.shape[0], kJudgedRows);
     // Summed in the order of rows, so that threads make no difference.
     std::vector<std::array<double, kExponents>> errors(static_cast<size_t>(rows));
@@ -148,10 +156,12 @@ double search_scales(const Site& site, const std::vector<const InputStatistics*>
       std::vector<float> row(static_cast<size_t>(input.width()));
       for (int64_t r = begin; r < end; ++r) {
         folds.read(weight, r * weight.shape[0] / rows, 1, row.data());
-        for (size_t k = 0; k < kExponents; ++k) {
-          errors[static_cast<size_t>(r)][k] =
-              row_error(codec, input, row.data(), for_columns[k].data());
-        }
+        with_codec(type, positive, [&](const auto& codec) {
+          for (size_t k = 0; k < kExponents; ++k) {
+            errors[static_cast<size_t>(r)][k] =
+                row_error(codec, input, row.data(), for_columns[k].data());
+          }
+        });
       }
     });
     const double share = static_cast<double>(weight.shape[0]) / static_cast<double>(rows);
@@ -193,6 +203,20 @@ void encode_clipped(const GroupCodec& codec, const InputStatistics& statistics,
           });
       for (size_t i = 0; i < count; ++i) codes[i] = static_cast<int8_t>(codec.nearest(best, w[i]));
       codec.write(best, std::span(codes).first(count), out);
+    }
+  }
+}
+
+void encode_clipped(const SuperBlockCodec& codec, const InputStatistics& statistics,
+                    const std::vector<float>& columns, const float* values, int64_t rows,
+                    std::byte* out) {
+  const int64_t width = statistics.width();
+  std::vector<float> importance = statistics.diagonal();
+  for (size_t i = 0; i < columns.size(); ++i) importance[i] /= columns[i] * columns[i];
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t at = 0; at < width; at += SuperBlockCodec::kSize, out += codec.bytes()) {
+      codec.encode({values + r * width + at, static_cast<size_t>(SuperBlockCodec::kSize)},
+                   importance.data() + at, out);
     }
   }
 }

@@ -14,10 +14,11 @@
 #include "compress/input_statistics.h"
 #include "compress/sites.h"
 #include "tensor/encode.h"
+#include "tensor/super_block.h"
 
 namespace fathom {
 
-// Which type a matrix will have; matrices without a GroupCodec are exact and lose nothing.
+// Which type a matrix will have; matrices without a codec are exact and lose nothing.
 using TypeOf = std::function<DType(const Tensor&)>;
 
 // Puts s where it belongs: on the columns of all that read the input, and its inverse on the rows
@@ -33,6 +34,10 @@ double search_scales(const Site& site, const std::vector<const InputStatistics*>
 // makes the error of its output smallest (group_scale.h). columns: the matrix's fold, by which the
 // statistics' input is divided; may be empty.
 void encode_clipped(const GroupCodec& codec, const InputStatistics& statistics,
+                    const std::vector<float>& columns, const float* values, int64_t rows,
+                    std::byte* out);
+// The same in a K type, where each value's own moment alone decides how much it matters.
+void encode_clipped(const SuperBlockCodec& codec, const InputStatistics& statistics,
                     const std::vector<float>& columns, const float* values, int64_t rows,
                     std::byte* out);
 

@@ -6,20 +6,23 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
+#include "compress/codec.h"
 #include "compress/folds.h"
+#include "compress/group_scale.h"
 #include "compress/input_statistics.h"
 #include "compress/layer_runner.h"
 #include "compress/observing_kernels.h"
 #include "compress/rearranged_checkpoint.h"
 #include "compress/sites.h"
-#include "tensor/encode.h"
+#include "tensor/dequantize.h"
 
 namespace fathom {
 
 namespace {
 
-constexpr int64_t kJudgedRows = 256;  // of a matrix, evenly spread
+constexpr int64_t kJudgedRows = 128;  // of a matrix, evenly spread
 
 // Tensors that must be of one type: those of a stack of experts, in a directory those that are
 // computed as one matrix.
@@ -51,15 +54,19 @@ class Allocation {
         plan_(plan),
         kernels_(Kernels::make(KernelChoice::kAuto, options.threads)) {
     if (gguf_) {
-      types_ = {DType::kQ4_0, DType::kQ5_0, DType::kQ8_0};
-      if (options.zero_points) types_.insert(types_.begin() + 1, {DType::kQ4_1, DType::kQ5_1});
+      types_ = {DType::kQ2_K, DType::kQ3_K, DType::kQ4_K, DType::kQ4_0,
+                DType::kQ5_K, DType::kQ5_0, DType::kQ6_K, DType::kQ8_0};
+      if (options.zero_points) {
+        types_.push_back(DType::kQ4_1);
+        types_.push_back(DType::kQ5_1);
+      }
     } else if (options.group == 32) {
       types_ = {options.zero_points ? DType::kI4Z_32 : DType::kQ4_0, DType::kQ8_0};
     } else {
       types_ = {options.zero_points ? DType::kI4Z_128 : DType::kI4_128, DType::kI8_128};
     }
-    group_ = info(types_.front()).block_elements;
-    std::ranges::sort(types_, {}, [](DType type) { return info(type).block_bytes; });
+    group_ = judged_block(types_.front());
+    std::ranges::sort(types_, {}, [](DType type) { return std::pair(byte_size(type, 256), type); });
   }
 
   Status run() {
@@ -72,7 +79,7 @@ class Allocation {
     const std::vector<size_t> chosen = spend_bytes(units, budget);
     for (size_t i = 0; i < units_.size(); ++i) {
       for (const size_t index : units_[i].tensors) {
-        plan_[index].target = types_[chosen[i]];
+        plan_[index].target = units[i][chosen[i]].type;
         plan_[index].as_is = plan_[index].source->dtype == plan_[index].target;
       }
     }
@@ -95,7 +102,7 @@ class Allocation {
       const bool takes_part = planned.role == TensorRole::kMatrix ||
                               planned.role == TensorRole::kEmbedding ||
                               planned.role == TensorRole::kHead;
-      if (!takes_part || asked || planned.as_is || !GroupCodec::exists(planned.target)) continue;
+      if (!takes_part || asked || planned.as_is || !has_codec(planned.target)) continue;
       const auto [found, added] =
           by_name.try_emplace(unit_name(planned.source->name, gguf_), units_.size());
       if (added) units_.push_back({{}, std::vector<double>(types_.size()), 0});
@@ -111,10 +118,21 @@ class Allocation {
     return in_layer ? 1.0 : 2.0 * static_cast<double>(checkpoint_.config().layers);
   }
 
+  // A type whose blocks are whole in the rows of all the unit's tensors.
+  bool fits(const Unit& unit, DType type) const {
+    return std::ranges::all_of(unit.tensors, [&](size_t index) {
+      return row_width(*plan_[index].source) % info(type).block_elements == 0;
+    });
+  }
+  DType smallest(const Unit& unit) const {
+    return *std::ranges::find_if(types_, [&](DType type) { return fits(unit, type); });
+  }
+
   std::vector<TypeChoice> choices(const Unit& unit) const {
     std::vector<TypeChoice> result;
     result.reserve(types_.size());
     for (size_t k = 0; k < types_.size(); ++k) {
+      if (!fits(unit, types_[k])) continue;
       int64_t bytes = 0;
       for (const size_t index : unit.tensors) {
         bytes += byte_size(types_[k], plan_[index].source->shape.elements());
@@ -137,8 +155,8 @@ class Allocation {
       stored += source.bytes;
       const bool counts = source.shape.rank() >= 2 && planned.role != TensorRole::kOther;
       if (counts) weights += source.shape.elements();
-      if (unit_of_.contains(source.name)) {
-        least += byte_size(types_.front(), source.shape.elements());
+      if (const auto unit = unit_of_.find(source.name); unit != unit_of_.end()) {
+        least += byte_size(smallest(units_[unit->second]), source.shape.elements());
       } else if (counts || whole_file) {
         fixed += byte_size(planned.target, source.shape.elements());
       }
@@ -173,13 +191,14 @@ class Allocation {
       const double needed = static_cast<double>(least - budget);
       if (whole_file) {
         return usage_error(
-            "--target-size is too small: with {} everywhere {:.0f} bytes more are "
-            "needed.",
-            name(types_.front()), needed);
+            "--target-size is too small: with the smallest types that the rows allow {:.0f} bytes "
+            "more are needed.",
+            needed);
       }
       return usage_error(
-          "--target-bits is too small: with {} everywhere it takes {:.3f} bits a weight.",
-          name(types_.front()), *options_.target_bits + 8 * needed / static_cast<double>(weights));
+          "--target-bits is too small: with the smallest types that the rows allow it takes {:.3f} "
+          "bits a weight.",
+          *options_.target_bits + 8 * needed / static_cast<double>(weights));
     }
     return budget;
   }
@@ -231,12 +250,14 @@ class Allocation {
     const int64_t width = row_width(tensor);
     const int64_t judged = std::min(rows, kJudgedRows);
     const size_t columns = types_.size() + 1;  // the last one: the energy
+    const std::vector<float> importance =
+        input == nullptr ? std::vector<float>(static_cast<size_t>(width), 1.0F) : input->diagonal();
     std::vector<double> sums(static_cast<size_t>(judged) * columns);
     kernels_->threads().parallel_for(judged, 4, [&](int64_t begin, int64_t end) {
       std::vector<float> values(static_cast<size_t>(width));
       for (int64_t i = begin; i < end; ++i) {
         Folds().read(tensor, i * rows / judged, 1, values.data());
-        row_losses(values, input, sums.data() + static_cast<size_t>(i) * columns);
+        row_losses(values, input, importance, sums.data() + static_cast<size_t>(i) * columns);
       }
     });
     Unit& unit = units_[found->second];
@@ -247,21 +268,55 @@ class Allocation {
     checkpoint_.release(tensor);
   }
 
-  void row_losses(std::span<const float> row, const InputStatistics* input, double* sums) const {
-    std::vector<float> error(static_cast<size_t>(group_));
+  void row_losses(std::span<const float> row, const InputStatistics* input,
+                  const std::vector<float>& importance, double* sums) const {
+    std::vector<float> error(row.size());
     for (size_t k = 0; k <= types_.size(); ++k) {
-      for (size_t at = 0; at < row.size(); at += static_cast<size_t>(group_)) {
-        const std::span group = row.subspan(at, static_cast<size_t>(group_));
+      if (k < types_.size()) {
+        if (std::ssize(row) % info(types_[k]).block_elements != 0) continue;
+        with_codec(types_[k], !gguf_,
+                   [&](const auto& codec) { round(codec, row, importance.data(), error.data()); });
+      } else {
         std::ranges::fill(error, 0.0F);
-        if (k < types_.size()) {
-          const GroupCodec codec(types_[k], !gguf_);
-          codec.snap(codec.fit(group, 1.0F), group, error.data());
-        }
-        for (size_t i = 0; i < error.size(); ++i) error[i] -= group[i];
-        const float* moments =
-            input == nullptr ? nullptr : input->diagonal_block(static_cast<int64_t>(at) / group_);
-        sums[k] += energy(error, moments);
       }
+      for (size_t i = 0; i < error.size(); ++i) error[i] -= row[i];
+      const auto group = static_cast<size_t>(group_);
+      for (size_t at = 0; at < row.size(); at += group) {
+        const float* moments =
+            input == nullptr ? nullptr : input->diagonal_block(static_cast<int64_t>(at / group));
+        sums[k] += energy(std::span(error).subspan(at, group), moments);
+      }
+    }
+  }
+
+  // As the method will round; with a text, as far as it chooses scales by how much values matter.
+  void round(const GroupCodec& codec, std::span<const float> row, const float* importance,
+             float* out) const {
+    const auto size = static_cast<size_t>(codec.size());
+    for (size_t at = 0; at < row.size(); at += size) {
+      const std::span group = row.subspan(at, size);
+      const auto lost = [&](const GroupScale& scale) {
+        codec.snap(scale, group, out + at);
+        float sum = 0;
+        for (size_t i = 0; i < size; ++i) {
+          const float difference = out[at + i] - group[i];
+          sum += importance[at + i] * difference * difference;
+        }
+        return sum;
+      };
+      const GroupScale scale = needs_text(options_.method)
+                                   ? best_scale(codec, group, importance + at, lost)
+                                   : codec.fit(group, 1.0F);
+      codec.snap(scale, group, out + at);
+    }
+  }
+  void round(const SuperBlockCodec& codec, std::span<const float> row, const float* importance,
+             float* out) const {
+    const auto size = static_cast<size_t>(SuperBlockCodec::kSize);
+    std::vector<std::byte> block(static_cast<size_t>(codec.bytes()));
+    for (size_t at = 0; at < row.size(); at += size) {
+      codec.encode(row.subspan(at, size), importance + at, block.data());
+      dequantize(codec.dtype(), block.data(), SuperBlockCodec::kSize, out + at);
     }
   }
 

@@ -3,13 +3,14 @@
 //
 // What a tensor loses by a type is the share of its output's energy that rounding it changes,
 //   sum (w' - w) H (w' - w)^T / sum w H w^T
-// over a sample of its rows, H the second moments of its input over the calibration text, within
-// the types' groups (input_statistics.h); without a text, and for the embedding, inputs are taken
+// over a sample of its rows, rounded as the method will (without AWQ's factors and what GPTQ makes
+// up for), H the second moments of its input over the calibration text, within groups
+// (input_statistics.h); without a text, and for the embedding, inputs are taken
 // to be independent and of equal size. Those of embedding and head count 2 * layers times, because
 // a layer's matrices give one part of so many. Losses are taken to add up. Everything starts at its
-// smallest type, and the budget is spent step by step where a byte wins most. What is stored or
-// computed as one gets one type: experts that GGUF stacks; in a directory also q, k and v, and gate
-// and up, which vLLM joins.
+// smallest type that its rows allow, and the budget is spent step by step where a byte wins most.
+// What is stored or computed as one gets one type: experts that GGUF stacks; in a directory also q,
+// k and v, and gate and up, which vLLM joins.
 #pragma once
 
 #include <cstdint>

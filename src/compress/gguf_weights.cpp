@@ -16,11 +16,38 @@ namespace fathom {
 
 namespace {
 
-// llama.cpp's llama_ftype: what most of a file is stored as.
+// llama.cpp's llama_ftype: what most of a file is stored as. Of K types, the plain ("small")
+// variants.
+uint32_t file_type_of(DType type) {
+  switch (type) {
+    case DType::kQ4_0:
+      return 2;
+    case DType::kQ4_1:
+      return 3;
+    case DType::kQ8_0:
+      return 7;
+    case DType::kQ5_0:
+      return 8;
+    case DType::kQ5_1:
+      return 9;
+    case DType::kQ2_K:
+      return 10;
+    case DType::kQ3_K:
+      return 11;
+    case DType::kQ4_K:
+      return 14;
+    case DType::kQ5_K:
+      return 16;
+    default:
+      return 18;  // Q6_K
+  }
+}
+
 uint32_t file_type(const QuantizeOptions& options) {
   if (options.method == QuantizeMethod::kNone) {
     return options.plain == DType::kF32 ? 0 : options.plain == DType::kF16 ? 1 : 32;
   }
+  if (options.type) return file_type_of(*options.type);
   if (options.bits == 8) return 7;
   return options.zero_points ? 3 : 2;
 }

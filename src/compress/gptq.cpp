@@ -130,32 +130,71 @@ Result<GptqRounder> GptqRounder::make(const InputStatistics& statistics,
   return rounder;
 }
 
-void GptqRounder::encode_rows(const GroupCodec& codec, float* values, int64_t rows,
-                              std::byte* out) const {
-  const int64_t size = codec.size();
-  const auto count = static_cast<size_t>(size);
-  const int64_t groups = width_ / size;
-  std::vector<GroupScale> scales(static_cast<size_t>(rows * groups));
-  std::vector<int8_t> codes(static_cast<size_t>(rows * width_));
+namespace {
+
+// What round_rows() wants of a codec: units whose scales are chosen together, and of them the scale
+// of a column within the unit.
+class GroupUnit {
+ public:
+  using Scales = GroupScale;
+  explicit GroupUnit(const GroupCodec& codec) : codec_(codec) {}
+
+  int64_t size() const { return codec_.size(); }
   // The scale that loses least over the group's weights, each by how much its input matters.
-  const auto choose = [&](int64_t row, int64_t group) {
-    const std::span weights(values + row * width_ + group * size, count);
-    const float* importance = importance_.data() + group * size;
+  Scales choose(std::span<const float> weights, const float* importance) const {
     std::array<float, kMostGroup> snapped;
-    scales[static_cast<size_t>(row * groups + group)] =
-        best_scale(codec, weights, importance, [&](const GroupScale& scale) {
-          codec.snap(scale, weights, snapped.data());
-          float error = 0;
-          for (size_t i = 0; i < count; ++i) {
-            const float difference = snapped[i] - weights[i];
-            error += importance[i] * difference * difference;
-          }
-          return error;
-        });
+    return best_scale(codec_, weights, importance, [&](const GroupScale& scale) {
+      codec_.snap(scale, weights, snapped.data());
+      float error = 0;
+      for (size_t i = 0; i < weights.size(); ++i) {
+        const float difference = snapped[i] - weights[i];
+        error += importance[i] * difference * difference;
+      }
+      return error;
+    });
+  }
+  GroupScale of(const Scales& scales, int64_t /*column*/) const { return scales; }
+  const GroupCodec& codec() const { return codec_; }
+
+ private:
+  const GroupCodec& codec_;
+};
+
+class SuperBlockUnit {
+ public:
+  using Scales = SuperBlockCodec::Scales;
+  explicit SuperBlockUnit(const SuperBlockCodec& codec) : codec_(codec) {}
+
+  int64_t size() const { return codec_.size(); }
+  Scales choose(std::span<const float> weights, const float* importance) const {
+    return codec_.choose(weights, importance);
+  }
+  GroupScale of(const Scales& scales, int64_t column) const {
+    return scales.of(static_cast<size_t>(column / codec_.group()));
+  }
+  const SuperBlockCodec& codec() const { return codec_; }
+
+ private:
+  const SuperBlockCodec& codec_;
+};
+
+}  // namespace
+
+template <typename Unit>
+void GptqRounder::round_rows(const Unit& unit, float* values, int64_t rows, std::byte* out) const {
+  const auto& codec = unit.codec();
+  const int64_t size = unit.size();
+  const auto count = static_cast<size_t>(size);
+  const int64_t units = width_ / size;
+  std::vector<typename Unit::Scales> scales(static_cast<size_t>(rows * units));
+  std::vector<int8_t> codes(static_cast<size_t>(rows * width_));
+  const auto choose = [&](int64_t row, int64_t index) {
+    scales[static_cast<size_t>(row * units + index)] = unit.choose(
+        {values + row * width_ + index * size, count}, importance_.data() + index * size);
   };
   if (!order_.empty()) {
     for (int64_t row = 0; row < rows; ++row) {
-      for (int64_t group = 0; group < groups; ++group) choose(row, group);
+      for (int64_t index = 0; index < units; ++index) choose(row, index);
     }
     // From here on columns stand in the order of rounding.
     std::vector<float> sorted(static_cast<size_t>(width_));
@@ -170,9 +209,10 @@ void GptqRounder::encode_rows(const GroupCodec& codec, float* values, int64_t ro
     const float* u = inverse_.data() + i * width_;
     for (int64_t row = 0; row < rows; ++row) {
       float* w = values + row * width_;
-      // Within a tile all rows come to a group together, so the scale follows what is left of it.
+      // Within a tile all rows come to a unit together, so its scales follow what is left of it.
       if (order_.empty() && i % size == 0) choose(row, i / size);
-      const GroupScale scale = scales[static_cast<size_t>(row * groups + column / size)];
+      const GroupScale scale =
+          unit.of(scales[static_cast<size_t>(row * units + column / size)], column % size);
       const int code = codec.nearest(scale, w[i]);
       codes[static_cast<size_t>(row * width_ + column)] = static_cast<int8_t>(code);
       const float error = (w[i] - scale.value(code)) / u[i];
@@ -180,12 +220,22 @@ void GptqRounder::encode_rows(const GroupCodec& codec, float* values, int64_t ro
     }
   }
   for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t group = 0; group < groups; ++group, out += codec.bytes()) {
-      codec.write(scales[static_cast<size_t>(row * groups + group)],
-                  std::span(codes).subspan(static_cast<size_t>(row * width_ + group * size), count),
+    for (int64_t index = 0; index < units; ++index, out += codec.bytes()) {
+      codec.write(scales[static_cast<size_t>(row * units + index)],
+                  std::span(codes).subspan(static_cast<size_t>(row * width_ + index * size), count),
                   out);
     }
   }
+}
+
+void GptqRounder::encode_rows(const GroupCodec& codec, float* values, int64_t rows,
+                              std::byte* out) const {
+  round_rows(GroupUnit(codec), values, rows, out);
+}
+
+void GptqRounder::encode_rows(const SuperBlockCodec& codec, float* values, int64_t rows,
+                              std::byte* out) const {
+  round_rows(SuperBlockUnit(codec), values, rows, out);
 }
 
 }  // namespace fathom

@@ -12,6 +12,7 @@
 #include "base/thread_pool.h"
 #include "compress/input_statistics.h"
 #include "tensor/encode.h"
+#include "tensor/super_block.h"
 
 namespace fathom {
 
@@ -27,9 +28,12 @@ class GptqRounder {
 
   // Rows of a matrix [rows, width], encoded to out. Values are used up. Any thread may call.
   void encode_rows(const GroupCodec& codec, float* values, int64_t rows, std::byte* out) const;
+  void encode_rows(const SuperBlockCodec& codec, float* values, int64_t rows, std::byte* out) const;
 
  private:
   GptqRounder() = default;
+  template <typename Unit>
+  void round_rows(const Unit& unit, float* values, int64_t rows, std::byte* out) const;
 
   int64_t width_ = 0;
   std::vector<float> inverse_;     // U, [width, width], in the order of rounding

@@ -112,4 +112,12 @@ std::vector<float> InputStatistics::mean_magnitudes() const {
   return means;
 }
 
+std::vector<float> InputStatistics::diagonal() const {
+  std::vector<float> moments(static_cast<size_t>(width_));
+  for (int64_t i = 0; i < width_; ++i) {
+    moments[static_cast<size_t>(i)] = diagonal_block(i / block_)[(i % block_) * (block_ + 1)];
+  }
+  return moments;
+}
+
 }  // namespace fathom

@@ -30,6 +30,8 @@ class InputStatistics {
   double rows() const { return rows_; }
   // Mean magnitude of each element of the input.
   std::vector<float> mean_magnitudes() const;
+  // H's diagonal: the second moment of each element.
+  std::vector<float> diagonal() const;
   // H's group-th block on the diagonal, [block, block].
   const float* diagonal_block(int64_t group) const {
     return blocks_.data() + group * block_ * block_;

@@ -31,10 +31,11 @@ constexpr bool needs_text(QuantizeMethod method) {
 
 struct QuantizeOptions {
   QuantizeMethod method = QuantizeMethod::kRtn;
-  DType plain = DType::kF16;  // kNone: what matrices become
-  int bits = 4;               // 4 or 8
-  int group = 32;             // weights that share a scale
-  bool zero_points = false;   // INT4 only: a group's grid need not be centred on zero
+  DType plain = DType::kF16;       // kNone: what matrices become
+  int bits = 4;                    // 4 or 8
+  std::optional<DType> type = {};  // GGUF: what matrices become, in place of bits
+  int group = 32;                  // weights that share a scale
+  bool zero_points = false;        // INT4 only: a group's grid need not be centred on zero
   // The type of embedding and output head; nothing: what suits the method and the format.
   std::optional<DType> embedding = {};
   std::optional<DType> head = {};

@@ -13,6 +13,7 @@
 #include "checkpoint/identity.h"
 #include "compress/awq.h"
 #include "compress/budget.h"
+#include "compress/codec.h"
 #include "compress/folds.h"
 #include "compress/gptq.h"
 #include "compress/input_statistics.h"
@@ -195,7 +196,7 @@ class Quantizer {
   int64_t group_of(const Site& site) const {
     for (const Site::Consumer& consumer : site.consumers) {
       const DType type = target(*consumer.weight);
-      if (GroupCodec::exists(type)) return info(type).block_elements;
+      if (has_codec(type)) return judged_block(type);
     }
     return 0;
   }
@@ -255,11 +256,12 @@ class Quantizer {
     for (const Site::Consumer& consumer : entry.site.consumers) {
       const PlannedTensor& planned = *by_name_.at(consumer.weight->name);
       const InputStatistics& input = *entry.inputs[consumer.input];
-      if (planned.as_is || !GroupCodec::exists(planned.target) || input.rows() == 0) continue;
-      const GroupCodec codec(planned.target, positive_);
+      if (planned.as_is || !has_codec(planned.target) || input.rows() == 0) continue;
       const std::vector<float>& columns = folds_.of(*consumer.weight).columns;
-      FATHOM_CHECK(write_rows(planned, [&](float* values, int64_t rows, std::byte* out) {
-        encode_clipped(codec, input, columns, values, rows, out);
+      FATHOM_CHECK(with_codec(planned.target, positive_, [&](const auto& codec) {
+        return write_rows(planned, [&](float* values, int64_t rows, std::byte* out) {
+          encode_clipped(codec, input, columns, values, rows, out);
+        });
       }));
     }
     return {};
@@ -270,7 +272,7 @@ class Quantizer {
     for (const Site::Consumer& consumer : entry.site.consumers) {
       const PlannedTensor& planned = *by_name_.at(consumer.weight->name);
       const InputStatistics& input = *entry.inputs[consumer.input];
-      if (planned.as_is || !GroupCodec::exists(planned.target) || input.rows() == 0) continue;
+      if (planned.as_is || !has_codec(planned.target) || input.rows() == 0) continue;
       auto& rounder = rounders[consumer.input];
       if (rounder == nullptr) {
         auto made = GptqRounder::make(input, folds_.of(*consumer.weight).columns,
@@ -278,9 +280,10 @@ class Quantizer {
         if (!made) return fail("{}: {}", planned.source->name, made.error().message);
         rounder = std::make_unique<GptqRounder>(*std::move(made));
       }
-      const GroupCodec codec(planned.target, positive_);
-      FATHOM_CHECK(write_rows(planned, [&](float* values, int64_t rows, std::byte* out) {
-        rounder->encode_rows(codec, values, rows, out);
+      FATHOM_CHECK(with_codec(planned.target, positive_, [&](const auto& codec) {
+        return write_rows(planned, [&](float* values, int64_t rows, std::byte* out) {
+          rounder->encode_rows(codec, values, rows, out);
+        });
       }));
     }
     return {};
@@ -297,15 +300,14 @@ class Quantizer {
     const Tensor* norm = checkpoint_.find("model.norm.weight");
     if (head == nullptr || norm == nullptr) return {};
     const PlannedTensor& planned = *by_name_.at(head->name);
-    if (planned.as_is || !GroupCodec::exists(planned.target) || planned.target == DType::kQ8_0 ||
+    if (planned.as_is || !has_codec(planned.target) || planned.target == DType::kQ8_0 ||
         planned.target == DType::kI8_128) {
       return {};
     }
     FATHOM_CHECK(check_finite(*head));
     const int64_t width = head->shape[1];
-    const GroupCodec codec(planned.target, positive_);
     const bool gptq = makes_up_errors(options_.method);
-    InputStatistics statistics(width, codec.size(), gptq);
+    InputStatistics statistics(width, judged_block(planned.target), gptq);
     std::vector<float> norm_weight(static_cast<size_t>(width));
     Folds().read(*norm, 0, width, norm_weight.data());
     const std::vector<float>& stream = runner.stream();
@@ -319,14 +321,18 @@ class Quantizer {
     }
     if (tied) statistics.add_plain(rows);
     if (!gptq) {
-      return write_rows(planned, [&](float* values, int64_t count, std::byte* out) {
-        encode_clipped(codec, statistics, {}, values, count, out);
+      return with_codec(planned.target, positive_, [&](const auto& codec) {
+        return write_rows(planned, [&](float* values, int64_t count, std::byte* out) {
+          encode_clipped(codec, statistics, {}, values, count, out);
+        });
       });
     }
     auto rounder = GptqRounder::make(statistics, {}, options_.act_order, kernels_->threads());
     if (!rounder) return fail("{}: {}", head->name, rounder.error().message);
-    return write_rows(planned, [&](float* values, int64_t count, std::byte* out) {
-      rounder->encode_rows(codec, values, count, out);
+    return with_codec(planned.target, positive_, [&](const auto& codec) {
+      return write_rows(planned, [&](float* values, int64_t count, std::byte* out) {
+        rounder->encode_rows(codec, values, count, out);
+      });
     });
   }
 
@@ -465,6 +471,7 @@ std::string command_of(const Checkpoint& checkpoint, OutputFormat format,
       {"method", name_of(options.method)},
       {"type", type(options.plain)},
       {"bits", options.bits},
+      {"matrix_type", type(options.type)},
       {"group", options.group},
       {"zero_points", options.zero_points},
       {"embedding", type(options.embedding)},

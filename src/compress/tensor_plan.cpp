@@ -4,8 +4,8 @@
 #include <array>
 
 #include "checkpoint/gguf_output.h"
+#include "compress/codec.h"
 #include "compress/rearranged_checkpoint.h"
-#include "tensor/encode.h"
 
 namespace fathom {
 
@@ -35,6 +35,15 @@ constexpr std::array<GroupType, 9> kGroupTypes{{{4, 32, false, DType::kQ4_0, tru
 Result<DType> matrix_type(const QuantizeOptions& options, OutputFormat format) {
   if (options.method == QuantizeMethod::kNone) return options.plain;
   const bool gguf = format == OutputFormat::kGguf;
+  if (options.type) {
+    if (!gguf) {
+      return usage_error(
+          "--type {} is a type of GGUF files: directories have --bits, --group and --zero-points.",
+          name(*options.type));
+    }
+    if (!has_codec(*options.type)) return usage_error("{} rounds nothing.", name(*options.type));
+    return *options.type;
+  }
   if (gguf && options.group != 32) {
     return usage_error(
         "GGUF's types have groups of 32, not of {}. Leave --group out, or quantise a Hugging Face "
@@ -56,6 +65,24 @@ Result<DType> matrix_type(const QuantizeOptions& options, OutputFormat format) {
       "There is no type of {} bits in groups of {}{}: INT4 comes in groups of 32, 64 and 128, with "
       "and without zero points, INT8 in groups of 32 and 128 without.",
       options.bits, options.group, options.zero_points ? " with zero points" : "");
+}
+
+// What rows get that have whole groups of 32, but not the 256 of a K type: as in llama.cpp, but for
+// the two smallest, for which that has a type we do not write.
+DType for_short_rows(DType type) {
+  switch (type) {
+    case DType::kQ2_K:
+    case DType::kQ3_K:
+      return DType::kQ4_0;
+    case DType::kQ4_K:
+      return DType::kQ5_0;
+    case DType::kQ5_K:
+      return DType::kQ5_1;
+    case DType::kQ6_K:
+      return DType::kQ8_0;
+    default:
+      return type;
+  }
 }
 
 bool is_kept(const Tensor& tensor, const QuantizeOptions& options) {
@@ -139,8 +166,9 @@ class Planner {
           "--keep.",
           tensor.name, tensor.shape[0]);
     }
-    if (columns % info(matrix_type_).block_elements == 0) {
-      become(entry, matrix_type_);
+    for (const DType type : {matrix_type_, for_short_rows(matrix_type_)}) {
+      if (columns % info(type).block_elements != 0) continue;
+      become(entry, type);
       return {};
     }
     if (gguf_) {  // as llama.cpp does with rows that have no whole groups
@@ -282,10 +310,10 @@ Result<std::vector<PlannedTensor>> plan_tensors(const Checkpoint& checkpoint,
           "There is no INT8 in groups of 64 for --target-bits and --target-size to choose: use "
           "--group 32 or --group 128.");
     }
-    if (options.method == QuantizeMethod::kNone || options.bits != 4) {
+    if (options.method == QuantizeMethod::kNone || options.bits != 4 || options.type) {
       return usage_error(
-          "--target-bits and --target-size choose the bits themselves: leave --method none and "
-          "--bits out.");
+          "--target-bits and --target-size choose the bits themselves: leave --method none, --bits "
+          "and --type out.");
     }
   }
   if (options.method == QuantizeMethod::kNone && !is_plain(options.plain)) {

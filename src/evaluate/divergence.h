@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "evaluate/perplexity.h"
+#include "evaluate/saved_logits.h"
 #include "evaluate/windows.h"
 #include "fathom/fathom.h"
 
@@ -31,5 +32,9 @@ struct Divergence {
 Result<Divergence> measure_divergence(const Model& model, const Model& reference,
                                       const std::vector<int32_t>& tokens,
                                       const Windowing& windowing, const OnRead& on_read = {});
+
+// The reference's logits from a file, whose text and windows are taken.
+Result<Divergence> measure_divergence(const Model& model, const SavedLogits& reference,
+                                      const OnRead& on_read = {});
 
 }  // namespace fathom

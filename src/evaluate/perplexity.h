@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -25,7 +26,11 @@ struct Perplexity {
 // says so. May be empty.
 using OnRead = std::function<bool(int64_t tokens)>;
 
+// Called with the logits that predict each scored token, in their order; a failure ends the work.
+using OnLogits = std::function<Status(std::span<const float>)>;
+
 Result<Perplexity> measure_perplexity(const Model& model, const std::vector<int32_t>& tokens,
-                                      const Windowing& windowing, const OnRead& on_read = {});
+                                      const Windowing& windowing, const OnRead& on_read = {},
+                                      const OnLogits& on_logits = {});
 
 }  // namespace fathom

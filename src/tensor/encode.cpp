@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "tensor/blocks.h"
 #include "tensor/dequantize.h"
+#include "tensor/super_block.h"
 
 namespace fathom {
 
@@ -103,11 +104,13 @@ void encode_halves(const float* values, int64_t elements, std::byte* out, Conver
 
 bool can_encode(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 ||
-         GroupCodec::exists(dtype);
+         GroupCodec::exists(dtype) || SuperBlockCodec::exists(dtype);
 }
 
 void encode(DType dtype, const float* values, int64_t elements, std::byte* out) {
   FATHOM_ASSERT(can_encode(dtype) && elements % info(dtype).block_elements == 0);
+  const std::span all(values, static_cast<size_t>(elements));
+  if (SuperBlockCodec::exists(dtype)) return encode_super_blocks(SuperBlockCodec(dtype), all, out);
   switch (dtype) {
     case DType::kF32:
       std::memcpy(out, values, static_cast<size_t>(elements) * sizeof(float));
@@ -123,7 +126,7 @@ void encode(DType dtype, const float* values, int64_t elements, std::byte* out) 
     case DType::kQ8_0:
       return encode_blocks<blocks::Q8_0>(values, elements, out);
     default:
-      return encode_groups(GroupCodec(dtype), {values, static_cast<size_t>(elements)}, out);
+      return encode_groups(GroupCodec(dtype), all, out);
   }
 }
 

@@ -1,5 +1,6 @@
 // The opposite of dequantize.h: values to stored elements, each rounded to the nearest that its
-// block can hold. Q4_0, Q4_1 and Q8_0 come out byte for byte as gguf-py's quantiser makes them.
+// block can hold. Q4_0, Q4_1 and Q8_0 come out byte for byte as gguf-py's quantiser makes them; K
+// types by a search (super_block.h).
 //
 // GroupCodec is what a quantiser that chooses for itself needs: a group of `size` values
 // shares d and m, and a code q in [low, high] stands for d * q + m. Thread-safe.
@@ -13,7 +14,7 @@
 
 namespace fathom {
 
-// F32, F16, BF16 and all types that have a GroupCodec.
+// F32, F16, BF16, all types that have a GroupCodec, and K types.
 bool can_encode(DType dtype);
 
 // `elements` (whole blocks) into out. Values must be finite.

@@ -48,6 +48,37 @@ TEST_F(EvalTest, FindsNoDistanceOfAModelFromItself) {
   EXPECT_EQ(json["top1_agreement"], 1);
 }
 
+TEST_F(EvalTest, ComparesWithLogitsThatWereSaved) {
+  const std::string text = text_file(kText);
+  const std::string logits = (directory_.path() / "reference.logits").string();
+  const auto saved = run({"eval", "ppl", "-m", talking_model(), "--text", text, "--context", "16",
+                          "--max-tokens", "40", "--save-logits", logits});
+  ASSERT_EQ(saved.code, 0) << saved.err;
+  const auto kl = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"eval",   "kl", "-m",     talking_model(),
+                                          "--text", text, "--json", "--reference-logits",
+                                          logits};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments);
+  };
+  const auto result = kl({"--context", "16"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  EXPECT_NEAR(json["kl_mean"].get<double>(), 0, 1e-6);
+  EXPECT_GT(json["tokens"], 30);
+  EXPECT_EQ(json["top1_agreement"], 1);
+  const auto refused = [&](const Finished& finished, int code, const char* part) {
+    EXPECT_EQ(finished.code, code);
+    EXPECT_NE(finished.err.find(part), std::string::npos) << finished.err;
+  };
+  refused(kl({}), 2, "say --context 16");
+  refused(kl({"--context", "16", "--max-tokens", "20"}), 1, "another text");
+  refused(kl({"--context", "16", "--reference", talking_model()}), 2, "one of them");
+  refused(run({"eval", "kl", "-m", talking_model(), "--text", text}), 2, "--reference-logits");
+  refused(run({"eval", "kl", "-m", talking_model(), "--text", text, "--reference-logits", text}), 1,
+          "holds no logits");
+}
+
 TEST_F(EvalTest, SaysWhatIsWrongWithTheText) {
   const auto error = [](const std::string& path) {
     const auto result = run({"eval", "ppl", "-m", talking_model(), "--text", path});

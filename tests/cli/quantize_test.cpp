@@ -85,10 +85,14 @@ TEST(QuantizeCommand, ExplainsFlagsThatDoNotGoTogether) {
     EXPECT_FALSE(fs::exists(out));
   };
   refuse({"--method", "none"}, "--type");
-  refuse({"--type", "f16"}, "--type");
+  refuse({"--type", "f16"}, "--type f16 rounds nothing");
+  refuse({"--type", "q9_k"}, "--type is Q9_K");
+  refuse({"--type", "q4_k", "--bits", "8"}, "leave --bits");
+  refuse({"--type", "q4_k", "--group", "32"}, "leave --bits");
+  refuse({"--type", "q4_k"}, "a type of GGUF files");
   refuse({"--method", "magic"}, "magic");
   refuse({"--method", "none", "--type", "q4_0"}, "plain type");
-  refuse({"--embedding", "q3_k"}, "--embedding is Q3_K");
+  refuse({"--embedding", "iq3"}, "--embedding is IQ3");
   refuse({"--calibration", "text.txt"}, "rtn uses no text");
   refuse({"--method", "awq", "--calibration-window", "1"}, "--calibration-window is 1");
   refuse({"--bits", "3", "--group", "32"}, "3 bits");

@@ -101,6 +101,70 @@ TEST_F(Quantize, TakesTheTypesAskedFor) {
   EXPECT_EQ(type("model.layers.1.self_attn.k_proj.weight"), DType::kQ8_0);
 }
 
+// Rows of 256, but for o_proj's and down_proj's: which types those get, and that others can be
+// read.
+TEST_F(Quantize, GivesShortRowsTheNextTypeWithGroupsOf32) {
+  const fs::path source = fs::path(FATHOM_TEST_DATA) / "golden" / "quantized" / "Q8_0.gguf";
+  for (const auto& [type, short_type] :
+       std::vector<std::pair<DType, DType>>{{DType::kQ2_K, DType::kQ4_0},
+                                            {DType::kQ3_K, DType::kQ4_0},
+                                            {DType::kQ4_K, DType::kQ5_0},
+                                            {DType::kQ5_K, DType::kQ5_1},
+                                            {DType::kQ6_K, DType::kQ8_0}}) {
+    const auto small = made(source, {.type = type, .embedding = type, .requantize = true});
+    ASSERT_NE(small, nullptr);
+    std::set<DType> found;
+    for (const Tensor& tensor : small->tensors()) {
+      if (tensor.shape.rank() < 2) continue;
+      const int64_t width = tensor.shape[1];
+      found.insert(tensor.dtype);
+      if (tensor.name == "lm_head.weight") continue;  // Q8_0
+      EXPECT_EQ(tensor.dtype, width % 256 == 0  ? type
+                              : width % 32 == 0 ? short_type
+                                                : DType::kF16)
+          << tensor.name;
+    }
+    EXPECT_TRUE(found.contains(type) && found.contains(short_type)) << name(type);
+    fs::remove(output_);
+  }
+}
+
+TEST_F(Quantize, AwqAndGptqStayCloserToTheLogitsInKTypesToo) {
+  const fs::path source = fs::path(FATHOM_TEST_DATA) / "golden" / "quantized" / "Q8_0.gguf";
+  const auto original = open_checkpoint(source);
+  const auto windows = random_windows(*original, 8, 60, 99);
+  const auto expected = logits_of(*original, windows);
+  const auto error = [&](QuantizeMethod method) {
+    const auto small = made(source, {.method = method, .type = DType::kQ3_K, .requantize = true});
+    const double difference = mean_square_difference(expected, logits_of(*small, windows));
+    fs::remove(output_);
+    return difference;
+  };
+  const double rounded = error(QuantizeMethod::kRtn);
+  EXPECT_LT(error(QuantizeMethod::kAwq), rounded);
+  EXPECT_LT(error(QuantizeMethod::kGptq), rounded);
+}
+
+TEST_F(Quantize, GoesBelowFourAndAHalfBitsWhereRowsAllowIt) {
+  const fs::path source = fs::path(FATHOM_TEST_DATA) / "golden" / "quantized" / "Q8_0.gguf";
+  for (const double bits : {4.25, 5.0}) {
+    const auto report = make(source, {.method = QuantizeMethod::kAwq,
+                                      .embedding = DType::kQ3_K,
+                                      .head = DType::kQ3_K,
+                                      .target_bits = bits,
+                                      .requantize = true});
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_LE(report->bits_per_weight, bits);
+    EXPECT_GT(report->bits_per_weight, bits - 0.5);
+    const auto small = open_checkpoint(output_);
+    ASSERT_NE(small, nullptr);
+    EXPECT_TRUE(std::ranges::any_of(small->tensors(), [](const Tensor& tensor) {
+      return info(tensor.dtype).block_elements == 256;
+    }));
+    fs::remove(output_);
+  }
+}
+
 // The golden models' weights are random and their inputs all alike; the margin is what is left.
 TEST_F(Quantize, AwqAndGptqStayCloserToTheLogitsThanRounding) {
   for (const char* name : {"llama_mha/f32.gguf", "llama_gqa_tied/f16.gguf", "qwen3/f16.gguf"}) {

@@ -178,6 +178,7 @@ TEST(InputStatistics, SumTheProductsOfEachPairOfInputs) {
   EXPECT_EQ(statistics.rows(), 2);
   EXPECT_EQ(statistics.mean_magnitudes(), (std::vector<float>{1, 1, 2.5, 4.5}));
   EXPECT_EQ(statistics.diagonal_block(1)[1], 3 * 4 + 2 * 5);
+  EXPECT_EQ(statistics.diagonal(), (std::vector<float>{2, 4, 13, 41}));
   const std::vector<float>& whole = statistics.whole();
   for (size_t i = 0; i < 4; ++i) {
     for (size_t j = 0; j < 4; ++j) {

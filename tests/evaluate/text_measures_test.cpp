@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -10,7 +11,9 @@
 #include "evaluate/distribution.h"
 #include "evaluate/divergence.h"
 #include "evaluate/perplexity.h"
+#include "evaluate/saved_logits.h"
 #include "evaluate/statistics.h"
+#include "hub/temporary_directory.h"
 
 namespace fathom {
 namespace {
@@ -82,6 +85,86 @@ TEST(DivergenceTest, OfAModelFromItselfIsZero) {
   ASSERT_TRUE(result);
   EXPECT_NEAR(result->mean, 0, 1e-9);
   EXPECT_EQ(result->top1_agreement, 1);
+}
+
+class SavedLogitsTest : public testing::Test {
+ protected:
+  static LogitsWriter writer(const std::filesystem::path& path, int64_t vocab,
+                             const std::vector<int32_t>& tokens, const Windowing& windowing) {
+    auto made = LogitsWriter::create(path, tokens, windowing, vocab);
+    EXPECT_TRUE(made) << made.error().message;
+    return *std::move(made);
+  }
+
+  hub::TemporaryDirectory folder_;
+  std::filesystem::path path_ = folder_.path() / "reference.logits";
+};
+
+TEST_F(SavedLogitsTest, StandForTheModelTheyAreOf) {
+  const auto expected = golden();
+  const auto tokens = expected["tokens"].get<std::vector<int32_t>>();
+  const Model model = load(expected["model"]);
+  const Model reference = load(expected["reference"]);
+  for (const int64_t stride : {int64_t{0}, int64_t{7}}) {
+    const Windowing windowing{.context = 16, .stride = stride};
+    LogitsWriter file = writer(path_, reference.info().vocab_size, tokens, windowing);
+    const auto saved =
+        measure_perplexity(reference, tokens, windowing, {},
+                           [&](std::span<const float> logits) { return file.add(logits); });
+    ASSERT_TRUE(saved && file.commit());
+    const auto logits = SavedLogits::open(path_);
+    ASSERT_TRUE(logits) << logits.error().message;
+    EXPECT_EQ(logits->tokens(), tokens);
+    EXPECT_EQ(logits->rows(), saved->tokens);
+    const auto live = measure_divergence(model, reference, tokens, windowing);
+    const auto kept = measure_divergence(model, *logits);
+    ASSERT_TRUE(live && kept);
+    EXPECT_EQ(kept->tokens, live->tokens);
+    EXPECT_NEAR(kept->mean, live->mean, 1e-6);
+    EXPECT_NEAR(kept->largest, live->largest, 1e-4);
+    EXPECT_NEAR(kept->reference_nll, live->reference_nll, 1e-5);
+    EXPECT_EQ(kept->nll, live->nll);
+    EXPECT_EQ(kept->top1_agreement, live->top1_agreement);
+  }
+}
+
+TEST_F(SavedLogitsTest, KeepMinusInfinityAndRowsOfOneValue) {
+  const float minus = -std::numeric_limits<float>::infinity();
+  LogitsWriter file = writer(path_, 4, {1, 2, 3}, {.context = 4});
+  ASSERT_TRUE(file.add(std::vector<float>{-3, minus, 29, 0.25F}));
+  ASSERT_TRUE(file.add(std::vector<float>{2, 2, 2, 2}));
+  ASSERT_TRUE(file.commit());
+  const auto logits = SavedLogits::open(path_);
+  ASSERT_TRUE(logits) << logits.error().message;
+  ASSERT_EQ(logits->rows(), 2);
+  std::vector<float> row(4);
+  logits->row(0, row);
+  EXPECT_EQ(row[0], -3);
+  EXPECT_EQ(row[1], minus);
+  EXPECT_NEAR(row[2], 29, 1e-5);
+  EXPECT_NEAR(row[3], 0.25, 3e-4);
+  logits->row(1, row);
+  EXPECT_EQ(row, std::vector<float>(4, 2.0F));
+}
+
+TEST_F(SavedLogitsTest, RefuseFilesThatAreDamagedAndOtherVocabularies) {
+  LogitsWriter file = writer(path_, 4, {1, 2, 3}, {.context = 4});
+  ASSERT_TRUE(file.add(std::vector<float>(4)) && file.add(std::vector<float>(4)) && file.commit());
+  const auto other = measure_divergence(load("llama_mha"), *SavedLogits::open(path_));
+  ASSERT_FALSE(other);
+  EXPECT_NE(other.error().message.find("vocabulary"), std::string::npos);
+  const auto refused = [&](const char* part) {
+    const auto logits = SavedLogits::open(path_);
+    ASSERT_FALSE(logits);
+    EXPECT_NE(logits.error().message.find(part), std::string::npos) << logits.error().message;
+  };
+  const auto size = std::filesystem::file_size(path_);
+  std::filesystem::resize_file(path_, size - 1);
+  refused("damaged");
+  std::filesystem::resize_file(path_, 60);
+  refused("damaged");
+  std::filesystem::resize_file(path_, 10);
+  refused("holds no logits");
 }
 
 TEST(Distribution, KeepsLogitsOfMinusInfinityOutOfTheSum) {
