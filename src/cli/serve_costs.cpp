@@ -162,7 +162,7 @@ class MixedStepsObserver final : public StepObserver {
   MixedSteps mixed_;
 };
 
-Result<MixedSteps> measure_mixed(const plan::UnitCounter& counter) {
+Result<MixedSteps> measure_mixed(const ModelOptions& model, const plan::UnitCounter& counter) {
   MixedStepsObserver observer(counter);
   ServingOptions options;
   options.observer = &observer;
@@ -175,7 +175,7 @@ Result<MixedSteps> measure_mixed(const plan::UnitCounter& counter) {
   run.sessions = kMixedSessions;
   run.requests = kMixedRequests;
   {
-    FATHOM_TRY(const auto server, LoopbackServer::start(ModelOptions{}, options));
+    FATHOM_TRY(const auto server, LoopbackServer::start(model, options));
     FATHOM_TRY(const auto summary, server->put(run, loadtest::Workload(lengths)));
   }
   return observer.mixed();
@@ -265,7 +265,7 @@ Result<ServeCosts> measure_serve_costs(const ModelOptions& model) {
   costs.token_seconds = std::max(0.0, (all - one) / (kManyAnswers - 1));
   costs.step_seconds = beside.step + std::max(0.0, one - costs.token_seconds);
   costs.request_seconds = std::max(0.0, few.later_first_token);
-  FATHOM_TRY(costs.mixed, measure_mixed(plan::UnitCounter(facts, deployment.cache)));
+  FATHOM_TRY(costs.mixed, measure_mixed(model, plan::UnitCounter(facts, deployment.cache)));
   costs.measured = true;
   return costs;
 }

@@ -7,10 +7,9 @@
 namespace fathom::test {
 namespace {
 
-cli::ModelOptions talking(int64_t context = 0) {
+cli::ModelOptions talking() {
   cli::ModelOptions options;
   options.model = talking_model();
-  options.context = context;
   options.threads = 1;
   options.no_packed_cache = true;
   return options;
@@ -49,7 +48,9 @@ TEST(LoopbackServer, CountsTokensOfPrompts) {
 }
 
 TEST(LoopbackServer, FailsWhereNothingIsAnswered) {
-  const auto served = cli::LoopbackServer::start(talking(32), {});
+  ServingOptions engine;
+  engine.context = 32;
+  const auto served = cli::LoopbackServer::start(talking(), engine);
   ASSERT_TRUE(served.has_value()) << served.error().message;
   loadtest::RunOptions run;
   run.arrivals = loadtest::Arrivals::kPoisson;

@@ -83,7 +83,9 @@ TEST(ExpertLoad, IsWhatDrawingGives) {
     for (const int rows : {1, 6, 16, 100, 1000}) {
       const ExpertLoad::Most real = drawn(c.experts, c.per_token, c.devices, rows, 150);
       const ExpertLoad::Most most = load.most(rows);
-      EXPECT_NEAR(most.choices, real.choices, 0.08 * real.choices) << c.devices << ", " << rows;
+      // Of one row's choices no two are the same, which the binomial numbers do not know.
+      const double off = rows == 1 ? 0.15 : 0.08;
+      EXPECT_NEAR(most.choices, real.choices, off * real.choices) << c.devices << ", " << rows;
       EXPECT_NEAR(most.experts, real.experts, 0.08 * real.experts) << c.devices << ", " << rows;
     }
   }

@@ -239,7 +239,7 @@ TEST(Ranking, SharesExpertsAmongSeveralMachines) {
   for (const Deployment& copy : copies_of(asked, asked.models[0], asked.hardware[0])) {
     EXPECT_LE(copy.ep, 8);
   }
-  asked.models = {model("r1-distill-llama-70b", "fp8")};
+  asked.models = {model("r1-distill-llama-70b", "bf16")};
   for (const Deployment& copy : copies_of(asked, asked.models[0], asked.hardware[0])) {
     EXPECT_EQ(copy.ep, 1);
   }
