@@ -12,25 +12,23 @@ constexpr const char* kName = "model";
 
 }  // namespace
 
-Result<std::unique_ptr<LoopbackServer>> LoopbackServer::start(const ModelOptions& model,
+Result<std::unique_ptr<LoopbackServer>> LoopbackServer::start(const Model& model,
                                                               const ServingOptions& engine) {
-  FATHOM_TRY(Model loaded, load_model(model));
-  auto served = std::unique_ptr<LoopbackServer>(new LoopbackServer(std::move(loaded)));
+  auto served = std::unique_ptr<LoopbackServer>(new LoopbackServer());
   serve::ServeOptions options;
   options.http.port = 0;
   options.keep_ledger = false;
   options.log = serve::LogFormat::kNone;
   options.web_page = false;
   options.engine = engine;
-  FATHOM_TRY(served->server_,
-             serve::Server::start({{.name = kName, .model = served->model_}}, options));
+  FATHOM_TRY(served->server_, serve::Server::start({{.name = kName, .model = model}}, options));
   return served;
 }
 
-Result<double> LoopbackServer::prompt_tokens(const loadtest::Workload& workload) const {
+Result<double> mean_prompt_tokens(const Model& model, const loadtest::Workload& workload) {
   double sum = 0;
   for (uint64_t i = 0; i < kSampledPrompts; ++i) {
-    FATHOM_TRY(const auto tokens, model_.tokenize(workload.ask(i).prompt));
+    FATHOM_TRY(const auto tokens, model.tokenize(workload.ask(i).prompt));
     sum += static_cast<double>(tokens.size());
   }
   return sum / kSampledPrompts;

@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "base/result.h"
-#include "cli/model_options.h"
 #include "engine/serving_engine.h"
+#include "fathom/fathom.h"
 #include "loadtest/run.h"
 #include "loadtest/summary.h"
 #include "loadtest/workload.h"
@@ -14,22 +14,21 @@
 
 namespace fathom::cli {
 
+// How many tokens a request's prompt has on average.
+Result<double> mean_prompt_tokens(const Model& model, const loadtest::Workload& workload);
+
 class LoopbackServer {
  public:
-  static Result<std::unique_ptr<LoopbackServer>> start(const ModelOptions& model,
+  static Result<std::unique_ptr<LoopbackServer>> start(const Model& model,
                                                        const ServingOptions& engine);
 
-  const Model& model() const { return model_; }
-  // How many tokens a request's prompt has on average.
-  Result<double> prompt_tokens(const loadtest::Workload& workload) const;
   // Puts the load on; answers have exactly the length that the workload says. Only the arrivals of
   // `options` count. Fails where no request was answered.
   Result<loadtest::Summary> put(loadtest::RunOptions options,
                                 const loadtest::Workload& workload) const;
 
  private:
-  explicit LoopbackServer(Model model) : model_(std::move(model)) {}
-  Model model_;
+  LoopbackServer() = default;
   std::unique_ptr<serve::Server> server_;
 };
 

@@ -37,7 +37,6 @@ Result<int> verify_best(const PlanFlags& flags, const plan::Question& question,
   model.kv_cache = flags.kv_cache;
   model.context = here->deployment.context;
   return verify_plan({.model = model,
-                      .shape = "",
                       .deployment = here->deployment,
                       .workload = question.workload,
                       .predict = predict,

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <memory>
 
-#include "checkpoint/random_checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "cli/loopback_server.h"
 #include "cli/serve_costs.h"
 #include "cli/terminal.h"
@@ -26,14 +26,8 @@ double d(int64_t n) {
 // Speeds and memory, as fathom bench runs the model.
 Result<std::vector<Comparison>> verify_steps(const VerifyRequest& request) {
   const int64_t resident_before = resident_bytes();
-  std::unique_ptr<Checkpoint> checkpoint;
-  if (request.shape.empty()) {
-    FATHOM_TRY(const auto path, find_model(request.model));
-    FATHOM_TRY(checkpoint, Checkpoint::open(path));
-  } else {
-    FATHOM_TRY(checkpoint, make_random_checkpoint(request.shape));
-  }
-  const int64_t resident_checkpoint = resident_bytes();
+  FATHOM_TRY(const auto path, find_model(request.model));
+  FATHOM_TRY(const auto checkpoint, Checkpoint::open(path));
   ThreadOptions threads(request.model.threads);
   threads.pin = request.model.pin;
   threads.numa = !request.model.no_numa;
@@ -46,18 +40,16 @@ Result<std::vector<Comparison>> verify_steps(const VerifyRequest& request) {
   deployment.cache = model->cache_layout().type;
   deployment.max_batch_tokens = model->max_batch_tokens();
   deployment.max_running = 64;  // the largest batch of the lines
-  const std::string name = request.shape.empty() ? deployment.model.title : request.shape;
+  const std::string& name = deployment.model.title;
   std::vector<Comparison> rows;
   rows.reserve(lines.size() + 1);
-  // Made-up weights lie in memory beside the packed ones; those of files do not.
-  const int64_t made_up = request.shape.empty() ? 0 : resident_checkpoint - resident_before;
   // No server here: of the program, what was there before.
   const plan::MemoryUse use = plan::memory_of(deployment, 0);
   rows.push_back({.model = name,
                   .what = "memory",
                   .unit = "MB",
                   .predicted = (use.weights + use.activations + d(resident_before)) / 1e6,
-                  .measured = d(resident_bytes() - made_up) / 1e6});
+                  .measured = d(resident_bytes()) / 1e6});
   const plan::UnitCounter counter(deployment.model, deployment.cache);
   for (const plan::BenchLine& line : lines) {
     rows.push_back({.model = name,
@@ -103,57 +95,60 @@ void add_spread(std::vector<Comparison>& rows, const std::string& model, const s
                   .measured = 1e3 * measured.p90});
 }
 
-// Bytes that the printed command would give the cache for the highest of the loads.
-int64_t cache_bytes(const VerifyRequest& request, plan::Workload workload) {
-  const plan::Deployment& deployment = request.deployment;
-  workload.requests_per_second = kLoads[2].share * highest_rate(request, workload);
-  return request.predict(deployment, workload).kv_tokens *
-         deployment.model.cache_bytes_per_token(deployment.cache);
-}
-
 Status verify_loads(const VerifyRequest& request, std::vector<Comparison>& rows) {
-  plan::Workload planned = request.workload;
-  planned.trace.clear();
-  planned.sessions = 0;
-  ServingOptions options;
-  options.context = request.deployment.context;
-  options.max_running = request.deployment.max_running;
-  options.kv_memory = cache_bytes(request, planned);
-  FATHOM_TRY(const auto served, LoopbackServer::start(request.model, options));
+  const plan::Deployment& deployment = request.deployment;
+  FATHOM_TRY(const Model model, load_model(request.model));
   loadtest::WorkloadOptions lengths;
   lengths.seed = request.workload.seed;
   // A word is about one token; how many exactly is counted.
   lengths.prompt_words = request.workload.prompt_tokens;
   lengths.output_tokens = request.workload.output_tokens;
-  FATHOM_TRY(const double prompt_tokens, served->prompt_tokens(loadtest::Workload(lengths)));
+  FATHOM_TRY(const double prompt_tokens, mean_prompt_tokens(model, loadtest::Workload(lengths)));
+  plan::Workload planned = request.workload;
+  planned.trace.clear();
+  planned.sessions = 0;
   FATHOM_TRY(planned.prompt_tokens,
              loadtest::Lengths::parse(fmt::format("{:.0f}", prompt_tokens), "the prompts' length"));
   const double highest = highest_rate(request, planned);
-  const std::string& name = request.deployment.model.title;
-  rows.reserve(rows.size() + 13);
-  double predicted_memory = 0;
+  std::vector<plan::Prediction> predictions;
+  predictions.reserve(std::size(kLoads));
+  int64_t cached_tokens = 0;  // as the plan's command gives the cache for the highest load
+  double other_memory = 0;
   for (const Load& load : kLoads) {
-    ++lengths.seed;  // prompts that the server has not kept from the load before
     planned.requests_per_second = load.share * highest;
-    const plan::Prediction predicted = request.predict(request.deployment, planned);
-    note(fmt::format("fathom: {}, {:.2f} requests/s for {:.0f} s\n", load.name,
-                     planned.requests_per_second, request.seconds));
+    const plan::Prediction& predicted =
+        predictions.emplace_back(request.predict(deployment, planned));
+    cached_tokens = std::max(cached_tokens, predicted.kv_tokens);
+    other_memory = std::max(other_memory, predicted.memory.total() - predicted.memory.cache);
+  }
+  ServingOptions options;
+  options.context = deployment.context;
+  options.max_running = deployment.max_running;
+  options.kv_memory = cached_tokens * deployment.model.cache_bytes_per_token(deployment.cache);
+  FATHOM_TRY(const auto served, LoopbackServer::start(model, options));
+  const std::string& name = deployment.model.title;
+  rows.reserve(rows.size() + 13);
+  for (size_t i = 0; i < predictions.size(); ++i) {
+    const Load& load = kLoads[i];
+    const plan::Prediction& predicted = predictions[i];
+    ++lengths.seed;  // prompts that the server has not kept from the load before
+    const double rate = load.share * highest;
+    note(fmt::format("fathom: {}, {:.2f} requests/s for {:.0f} s\n", load.name, rate,
+                     request.seconds));
     loadtest::RunOptions run;
     run.arrivals = loadtest::Arrivals::kPoisson;
-    run.rate = planned.requests_per_second;
+    run.rate = rate;
     run.duration = request.seconds;
     FATHOM_TRY(const loadtest::Summary measured, served->put(run, loadtest::Workload(lengths)));
     add_spread(rows, name, fmt::format("TTFT, {}", load.name), predicted.ttft_seconds,
                measured.first_token);
     add_spread(rows, name, fmt::format("ITL, {}", load.name), predicted.itl_seconds,
                measured.inter_token);
-    predicted_memory =
-        std::max(predicted_memory, predicted.memory.total() - predicted.memory.cache);
   }
   rows.push_back({.model = name,
                   .what = "memory, after the loads",
                   .unit = "MB",
-                  .predicted = (predicted_memory + d(options.kv_memory)) / 1e6,
+                  .predicted = (other_memory + d(options.kv_memory)) / 1e6,
                   .measured = d(resident_bytes()) / 1e6});
   return {};
 }
@@ -168,7 +163,7 @@ Result<std::vector<Comparison>> verify(const VerifyRequest& request) {
         request.deployment.hardware.name);
   }
   FATHOM_TRY(std::vector<Comparison> rows, verify_steps(request));
-  if (request.shape.empty()) FATHOM_CHECK(verify_loads(request, rows));
+  FATHOM_CHECK(verify_loads(request, rows));
   return rows;
 }
 

@@ -18,7 +18,6 @@ namespace fathom::cli {
 
 struct VerifyRequest {
   ModelOptions model;           // which, and how to compute
-  std::string shape;            // instead of a model; then there is no server to ask
   plan::Deployment deployment;  // of it, on this machine
   plan::Workload workload;  // whose lengths the loads have; their rates follow from the prediction
   // How a prediction under load is made.

@@ -162,7 +162,7 @@ class MixedStepsObserver final : public StepObserver {
   MixedSteps mixed_;
 };
 
-Result<MixedSteps> measure_mixed(const ModelOptions& model, const plan::UnitCounter& counter) {
+Result<MixedSteps> measure_mixed(const Model& model, const plan::UnitCounter& counter) {
   MixedStepsObserver observer(counter);
   ServingOptions options;
   options.observer = &observer;
@@ -234,8 +234,9 @@ std::string ServeCosts::text() const {
 Result<ServeCosts> measure_serve_costs(const ModelOptions& model) {
   ServeCosts costs;
   if (!find_model(model)) return costs;
-  FATHOM_TRY(const auto server, LoopbackServer::start(model, ServingOptions{}));
-  const std::shared_ptr<Engine> engine = server->model().impl()->engine;
+  FATHOM_TRY(const Model loaded, load_model(model));
+  FATHOM_TRY(const auto server, LoopbackServer::start(loaded, ServingOptions{}));
+  const std::shared_ptr<Engine> engine = loaded.impl()->engine;
   FATHOM_TRY(const plan::ModelFacts facts, plan::facts_of(*engine->checkpoint));
   const auto vocab = static_cast<double>(engine->info.vocab_size);
   const int64_t rows = engine->model->max_batch_tokens();
@@ -265,7 +266,7 @@ Result<ServeCosts> measure_serve_costs(const ModelOptions& model) {
   costs.token_seconds = std::max(0.0, (all - one) / (kManyAnswers - 1));
   costs.step_seconds = beside.step + std::max(0.0, one - costs.token_seconds);
   costs.request_seconds = std::max(0.0, few.later_first_token);
-  FATHOM_TRY(costs.mixed, measure_mixed(model, plan::UnitCounter(facts, deployment.cache)));
+  FATHOM_TRY(costs.mixed, measure_mixed(loaded, plan::UnitCounter(facts, deployment.cache)));
   costs.measured = true;
   return costs;
 }

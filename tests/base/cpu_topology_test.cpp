@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include "own_directory.h"
+#include "temporary_directory.h"
 
 namespace fathom {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "checkpoint/lora_config.h"
 #include "checkpoint/safetensors_output.h"
-#include "hub/temporary_directory.h"
+#include "hub/test_files.h"
 
 namespace fathom {
 namespace {

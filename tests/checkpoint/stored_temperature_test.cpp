@@ -6,7 +6,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "own_directory.h"
+#include "temporary_directory.h"
 
 namespace fathom {
 namespace {

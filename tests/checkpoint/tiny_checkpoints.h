@@ -10,7 +10,7 @@
 
 #include "checkpoint/gguf_writer.h"
 #include "checkpoint/safetensors_writer.h"
-#include "own_directory.h"
+#include "temporary_directory.h"
 
 namespace fathom {
 

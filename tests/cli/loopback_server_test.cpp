@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cli/model_options.h"
 #include "cli/tiny_model.h"
 
 namespace fathom::test {
@@ -15,6 +16,12 @@ cli::ModelOptions talking() {
   return options;
 }
 
+Result<std::unique_ptr<cli::LoopbackServer>> start(const cli::ModelOptions& options,
+                                                   const ServingOptions& engine) {
+  FATHOM_TRY(const Model model, cli::load_model(options));
+  return cli::LoopbackServer::start(model, engine);
+}
+
 loadtest::Workload words(const char* prompt, const char* answer) {
   loadtest::WorkloadOptions options;
   options.prompt_words = *loadtest::Lengths::parse(prompt, "prompt");
@@ -23,7 +30,7 @@ loadtest::Workload words(const char* prompt, const char* answer) {
 }
 
 TEST(LoopbackServer, AnswersWithExactlyTheTokensThatTheLoadSays) {
-  const auto served = cli::LoopbackServer::start(talking(), {});
+  const auto served = start(talking(), {});
   ASSERT_TRUE(served.has_value()) << served.error().message;
   loadtest::RunOptions run;
   run.sessions = 2;
@@ -36,11 +43,11 @@ TEST(LoopbackServer, AnswersWithExactlyTheTokensThatTheLoadSays) {
   EXPECT_GT(summary->inter_token.p90, 0);
 }
 
-TEST(LoopbackServer, CountsTokensOfPrompts) {
-  const auto served = cli::LoopbackServer::start(talking(), {});
-  ASSERT_TRUE(served.has_value()) << served.error().message;
-  const auto few = (*served)->prompt_tokens(words("3", "7"));
-  const auto many = (*served)->prompt_tokens(words("30", "7"));
+TEST(MeanPromptTokens, AreThoseOfTheModelsTokenizer) {
+  const auto model = cli::load_model(talking());
+  ASSERT_TRUE(model.has_value()) << model.error().message;
+  const auto few = cli::mean_prompt_tokens(*model, words("3", "7"));
+  const auto many = cli::mean_prompt_tokens(*model, words("30", "7"));
   ASSERT_TRUE(few.has_value() && many.has_value());
   // The tiny model has a token for each letter.
   EXPECT_GT(*few, 3 * 2);
@@ -50,7 +57,7 @@ TEST(LoopbackServer, CountsTokensOfPrompts) {
 TEST(LoopbackServer, FailsWhereNothingIsAnswered) {
   ServingOptions engine;
   engine.context = 32;
-  const auto served = cli::LoopbackServer::start(talking(), engine);
+  const auto served = start(talking(), engine);
   ASSERT_TRUE(served.has_value()) << served.error().message;
   loadtest::RunOptions run;
   run.arrivals = loadtest::Arrivals::kPoisson;
@@ -64,13 +71,13 @@ TEST(LoopbackServer, FailsWhereNothingIsAnswered) {
 TEST(LoopbackServer, DoesNotStartWithoutAModelThatTalks) {
   cli::ModelOptions options = talking();
   options.model = "/nowhere/model.gguf";
-  const auto missing = cli::LoopbackServer::start(options, {});
+  const auto missing = start(options, {});
   ASSERT_FALSE(missing.has_value());
   EXPECT_NE(missing.error().message.find("/nowhere/model.gguf"), std::string::npos)
       << missing.error().message;
   ServingOptions engine;
   engine.max_running = -1;
-  EXPECT_FALSE(cli::LoopbackServer::start(talking(), engine).has_value());
+  EXPECT_FALSE(start(talking(), engine).has_value());
 }
 
 }  // namespace

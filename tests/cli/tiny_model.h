@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "own_directory.h"
+#include "temporary_directory.h"
 
 namespace fathom::test {
 

@@ -6,7 +6,7 @@
 
 #include "checkpoint/gguf_file.h"
 #include "compress/quantize.h"
-#include "hub/temporary_directory.h"
+#include "hub/test_files.h"
 #include "tensor/dequantize.h"
 #include "tiny_runs.h"
 

@@ -7,7 +7,7 @@
 #include "compress/low_rank.h"
 #include "compress/merge_lora.h"
 #include "compress/quantize.h"
-#include "hub/temporary_directory.h"
+#include "hub/test_files.h"
 #include "tiny_runs.h"
 
 namespace fathom {

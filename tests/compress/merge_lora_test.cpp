@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "golden/golden_file.h"
-#include "hub/temporary_directory.h"
+#include "hub/test_files.h"
 #include "tiny_runs.h"
 
 namespace fathom {

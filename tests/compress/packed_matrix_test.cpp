@@ -10,7 +10,7 @@
 
 #include "base/mapped_file.h"
 #include "checkpoint/safetensors_file.h"
-#include "hub/temporary_directory.h"
+#include "hub/test_files.h"
 #include "tensor/dequantize.h"
 #include "tensor/encode.h"
 

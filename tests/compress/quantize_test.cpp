@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "hub/temporary_directory.h"
+#include "hub/test_files.h"
 #include "tensor/dequantize.h"
 #include "tensor/encode.h"
 #include "tiny_runs.h"

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "compress/quantize.h"
-#include "hub/temporary_directory.h"
+#include "hub/test_files.h"
 #include "tiny_runs.h"
 
 namespace fathom {

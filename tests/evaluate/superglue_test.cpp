@@ -7,7 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "own_directory.h"
+#include "temporary_directory.h"
 
 namespace fathom {
 namespace {

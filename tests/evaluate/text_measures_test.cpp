@@ -13,7 +13,7 @@
 #include "evaluate/perplexity.h"
 #include "evaluate/saved_logits.h"
 #include "evaluate/statistics.h"
-#include "hub/temporary_directory.h"
+#include "hub/test_files.h"
 
 namespace fathom {
 namespace {

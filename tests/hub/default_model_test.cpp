@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "hub/digest.h"
-#include "hub/temporary_directory.h"
+#include "hub/test_files.h"
 
 namespace fathom::hub {
 namespace {

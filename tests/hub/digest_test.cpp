@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "hub/temporary_directory.h"
+#include "hub/test_files.h"
 
 namespace fathom::hub {
 namespace {

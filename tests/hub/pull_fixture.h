@@ -9,7 +9,7 @@
 
 #include "hub/fake_hub.h"
 #include "hub/pull.h"
-#include "hub/temporary_directory.h"
+#include "hub/test_files.h"
 
 namespace fathom::hub {
 

@@ -16,7 +16,7 @@
 #include <mutex>
 #include <thread>
 
-#include "hub/temporary_directory.h"
+#include "hub/test_files.h"
 #include "layers/packed_folder.h"
 #include "models/model.h"
 

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "own_directory.h"
 #include "plan/this_machine.h"
+#include "temporary_directory.h"
 
 namespace fathom::plan {
 namespace {

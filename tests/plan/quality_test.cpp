@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "own_directory.h"
 #include "plan/evaluations.h"
 #include "storage/results.h"
+#include "temporary_directory.h"
 
 namespace fathom::plan {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "base/cpu_topology.h"
 #include "kernels/kernels.h"
-#include "own_directory.h"
 #include "plan/fit.h"
+#include "temporary_directory.h"
 
 namespace fathom::plan {
 namespace {

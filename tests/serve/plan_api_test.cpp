@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include "own_directory.h"
 #include "serve/server_fixture.h"
 #include "storage/results.h"
+#include "temporary_directory.h"
 
 namespace fathom::serve {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "own_directory.h"
+#include "temporary_directory.h"
 
 namespace fathom {
 namespace {

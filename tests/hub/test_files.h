@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "own_directory.h"
+#include "temporary_directory.h"
 
 namespace fathom::hub {
 
