@@ -9,15 +9,10 @@
 #include <csignal>
 #include <thread>
 
+#include "base/sanitizers.h"
 #include "hub/digest.h"
 #include "hub/partial_file.h"
 #include "hub/pull_fixture.h"
-
-#if defined(__has_feature)
-#define FATHOM_CLANG_TSAN __has_feature(thread_sanitizer)
-#else
-#define FATHOM_CLANG_TSAN 0
-#endif
 
 namespace fathom::hub {
 namespace {
@@ -274,9 +269,9 @@ TEST_F(ResumeTest, GoesOnAfterTheProcessWasKilled) {
 }
 
 TEST_F(ResumeTest, FetchesOnceWhenTwoProcessesPullAtOnce) {
-#if defined(__SANITIZE_THREAD__) || FATHOM_CLANG_TSAN
-  GTEST_SKIP() << "ThreadSanitizer ends forked processes that start threads";
-#endif
+  if (kThreadSanitizer) {
+    GTEST_SKIP() << "ThreadSanitizer ends forked processes that start threads";
+  }
   hub_.set_amend([](const HttpServer::Request& request, HttpServer::Response& response) {
     if (FakeHub::is_content(request)) response.bytes_per_second = 2'000'000;
   });

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/sanitizers.h"
+
 namespace fathom {
 namespace {
 
@@ -44,7 +46,7 @@ TEST(WeightMemory, ABlockOutlivesTheOthersAndTheMemory) {
 }
 
 // The ARM tests are emulated, and QEMU keeps such advice from the system.
-#if defined(__linux__) && defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__linux__) && defined(__x86_64__)
 // What the system notes of the mapping around `address`: smaps' VmFlags, empty if it does not say.
 std::string flags_around(const std::byte* address) {
   std::ifstream maps("/proc/self/smaps");
@@ -65,6 +67,7 @@ TEST(WeightMemory, SmallBlocksToldTheSystemToUseHugePages) {
   if (!std::ifstream("/sys/kernel/mm/transparent_hugepage/enabled")) {
     GTEST_SKIP() << "this system has no transparent huge pages";
   }
+  if (kAddressSanitizer) GTEST_SKIP() << "blocks have memory of their own under this sanitizer";
   WeightMemory memory(kAnywhere);
   const auto block = memory.allocate(300'000);
   const std::string flags = flags_around(block.get());

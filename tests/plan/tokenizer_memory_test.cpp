@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/freed_memory.h"
+#include "base/sanitizers.h"
 #include "plan/deployment.h"
 #include "text/tokenizer.h"
 
@@ -27,13 +28,10 @@ std::string unpacked(const std::string& name) {
 }
 
 // Sanitizers bring allocation functions of their own.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
-constexpr bool kPlainAllocation = false;
-#elif defined(__has_feature)
-constexpr bool kPlainAllocation =
-    !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer);
+#if defined(__GLIBC__)
+constexpr bool kPlainAllocation = !kAddressSanitizer && !kThreadSanitizer;
 #else
-constexpr bool kPlainAllocation = true;
+constexpr bool kPlainAllocation = false;
 #endif
 
 class TokenizerMemory : public testing::TestWithParam<const char*> {};

@@ -1,16 +1,13 @@
 #include "kernels/packed/weight_memory.h"
 
+#include "base/sanitizers.h"
 #include "kernels/packed/aligned_buffer.h"
 
 namespace fathom {
 namespace {
 
 // A sanitizer sees what is read beyond a block only if the block has memory of its own.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kShare = false;
-#else
-constexpr bool kShare = true;
-#endif
+constexpr bool kShare = !kAddressSanitizer;
 
 }  // namespace
 
