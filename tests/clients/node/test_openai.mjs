@@ -1,14 +1,13 @@
 // The official openai package for Node against fathom serve, as its users call it.
-//   FATHOM_URL=http://127.0.0.1:8080 node --test test_openai.mjs
+//   FATHOM_URL=http://127.0.0.1:8080 FATHOM_TOOL_URL=http://127.0.0.1:8081 node --test test_openai.mjs
+// The second server's chat template knows tools (conftest.py).
 import assert from "node:assert/strict";
 import test from "node:test";
 import OpenAI from "openai";
 
-const client = new OpenAI({
-  baseURL: `${process.env.FATHOM_URL}/v1`,
-  apiKey: "none",
-  maxRetries: 0,
-});
+const clientOf = (url) => new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+const client = clientOf(process.env.FATHOM_URL);
+const toolClient = clientOf(process.env.FATHOM_TOOL_URL);
 const model = "small";
 const messages = [
   { role: "system", content: "You answer in one short sentence." },
@@ -64,6 +63,87 @@ test("log-probabilities", async () => {
     assert.equal(token.top_logprobs.length, 3);
     assert.equal(token.logprob, Math.max(...token.top_logprobs.map((other) => other.logprob)));
   }
+});
+
+test("structured output", async () => {
+  const options = {
+    model,
+    messages: [{ role: "user", content: "Is Paris a capital, and of which country? Use JSON." }],
+    temperature: 0,
+    max_tokens: 400,
+    response_format: {
+      type: "json_schema",
+      json_schema: {
+        name: "verdict",
+        strict: true,
+        schema: {
+          type: "object",
+          additionalProperties: false,
+          properties: {
+            capital: { type: "boolean" },
+            country: { type: "string", maxLength: 20 },
+          },
+          required: ["capital", "country"],
+        },
+      },
+    },
+  };
+  const answer = await client.chat.completions.parse(options);
+  const { parsed } = answer.choices[0].message;
+  assert.equal(answer.choices[0].finish_reason, "stop");
+  assert.equal(typeof parsed.capital, "boolean");
+  assert.deepEqual(Object.keys(parsed), ["capital", "country"]);
+  const streamed = await client.chat.completions.stream(options).finalChatCompletion();
+  assert.equal(streamed.choices[0].message.content, answer.choices[0].message.content);
+});
+
+test("tools, whole and streamed, and the answer to what they said", async () => {
+  const options = {
+    model,
+    messages: [{ role: "user", content: "What is the weather in Paris?" }],
+    temperature: 0,
+    max_tokens: 300,
+    tools: [
+      {
+        type: "function",
+        function: {
+          name: "get_weather",
+          description: "The weather in a city",
+          parameters: {
+            type: "object",
+            additionalProperties: false,
+            properties: {
+              city: { type: "string", maxLength: 20 },
+              unit: { enum: ["celsius", "fahrenheit"] },
+            },
+            required: ["city", "unit"],
+          },
+        },
+      },
+    ],
+    tool_choice: "required",
+    parallel_tool_calls: false,
+  };
+  const answer = await toolClient.chat.completions.create(options);
+  assert.equal(answer.choices[0].finish_reason, "tool_calls");
+  const [call] = answer.choices[0].message.tool_calls;
+  assert.equal(call.function.name, "get_weather");
+  assert.deepEqual(Object.keys(JSON.parse(call.function.arguments)).sort(), ["city", "unit"]);
+  const streamed = await toolClient.chat.completions.stream(options).finalChatCompletion();
+  const [same] = streamed.choices[0].message.tool_calls;
+  assert.equal(same.function.arguments, call.function.arguments);
+  const next = await toolClient.chat.completions.create({
+    ...options,
+    messages: [
+      ...options.messages,
+      answer.choices[0].message,
+      { role: "tool", tool_call_id: call.id, content: "Rain, 11 degrees." },
+    ],
+    tool_choice: "none",
+    max_tokens: 20,
+  });
+  assert.ok(!next.choices[0].message.tool_calls?.length);
+  assert.equal(next.choices[0].finish_reason === "tool_calls", false);
 });
 
 test("completions and the best of several", async () => {
