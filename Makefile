@@ -27,7 +27,7 @@ bench: ## measure the default model's speed (MODEL=... for another)
 sanitize: ## run the unit tests under the address, undefined and thread sanitizers
 	@scripts/sanitize.sh
 
-fuzz: ## fuzz the readers of checkpoints, 60 s each
+fuzz: ## each fuzzer for 60 s: what reads files, requests, formats and answers
 	@scripts/fuzz.sh
 
 format: ## format all C++ sources

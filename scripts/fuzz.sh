@@ -23,7 +23,8 @@ fuzz() {
   local corpus=$build/fuzz-corpus/$name seeds=tests/fuzz/corpus/$name
   mkdir -p "$corpus"
   if [ -d "$seeds" ]; then set -- "$seeds"; else set --; fi
-  if "$build/asan/fuzz/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+  # Grammars may take seconds to compile here, on a machine that others use too.
+  if "$build/asan/fuzz/$name" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 \
     -artifact_prefix="$findings/$name-" -print_final_stats=1 "$corpus" "$@" >"$log" 2>&1 </dev/null; then
     note "$name: $(grep -o 'number_of_executed_units: [0-9]*' "$log" | tr -dc 0-9) inputs, none broke it"
   else
