@@ -58,9 +58,8 @@ void GroupedQueryAttention::forward(const Step& step, const float* x, float* y) 
   float* v = step.workspace.floats(step.rows * kv_width);   // [rows, kv_heads * dim]
   float* out = step.workspace.floats(step.rows * q_width);  // [rows, heads * dim]
 
-  // Without fine inputs of keys answers left the exact ones earlier: docs/performance.md.
-  project(step, x, hidden,
-          {{&q_, q, q_width, true}, {&k_, k, kv_width, true}, {&v_, v, kv_width, true}});
+  // What fine inputs win and cost: docs/performance.md, "Accuracy".
+  project(step, x, hidden, {{&q_, q, q_width}, {&k_, k, kv_width, true}, {&v_, v, kv_width, true}});
   if (q_norm_) {
     q_norm_->forward(step.kernels, q, dim, step.rows * shape_.heads, q, dim);
     k_norm_->forward(step.kernels, k, dim, step.rows * shape_.kv_heads, k, dim);

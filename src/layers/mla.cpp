@@ -100,13 +100,13 @@ void LatentAttention::project_input(const Step& step, const float* x, float* q, 
   const int64_t hidden = kv_a_.w.in;
   const int64_t q_width = shape_.heads * (dims_.nope_head_dim + dims_.rope_head_dim);
   const Projection latent = {&kv_a_, key, kv_a_.w.out, true};
-  if (q_) return project(step, x, hidden, {{&*q_, q, q_width, true}, latent});
+  if (q_) return project(step, x, hidden, {{&*q_, q, q_width}, latent});
   const Workspace::Scope scope(step.workspace);
   const int64_t rank = dims_.q_lora_rank;
   float* low = step.workspace.floats(step.rows * rank);
-  project(step, x, hidden, {{&*q_a_, low, rank, true}, latent});
+  project(step, x, hidden, {{&*q_a_, low, rank}, latent});
   q_a_norm_->forward(step.kernels, low, rank, step.rows, low, rank);
-  project(step, low, rank, {{&*q_b_, q, q_width, true}});
+  project(step, low, rank, {{&*q_b_, q, q_width}});
 }
 
 void LatentAttention::add_head_lora(const Step& step, int64_t part, const MatmulJob* jobs) const {

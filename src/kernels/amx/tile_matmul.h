@@ -26,10 +26,13 @@ inline constexpr int kTileLine = amx::kTileRowBytes;
 inline constexpr int kTileRows = amx::kTileRows;
 inline constexpr int kTilePair = 2;        // panels at once
 inline constexpr int kTileBlocks = 16;     // of 32 codes: the two panels' take 16 KB
-inline constexpr int kTileBatch = 2;       // blocks whose sums are added together
 inline constexpr int64_t kTilesFrom = 32;  // rows
 
 static_assert(kLanes == kTileRows && kUnsigned8);
+
+// Blocks whose sums are added together.
+template <class Format>
+inline constexpr int kTileBatch = Format::kLong ? Format::kBlocksEach : 2;
 
 // Where consecutive rows are equally far apart this is how far, otherwise 0.
 inline int64_t common_stride(const void* const* rows, int64_t count) {
@@ -113,9 +116,9 @@ inline void add_blocks(const TileStretch<Format>& stretch, int begin, const Tile
   for (int r = 0; r < group.rows; ++r) {
     const auto* record = static_cast<const std::byte*>(group.records[r]);
     const auto* entry = reinterpret_cast<const float*>(record + group.entry_at) + 2 * begin;
-    F acc[kTilePair];
+    F acc[kTilePair];  // of a long group, its part
     FATHOM_UNROLL
-    for (int p = 0; p < kTilePair; ++p) acc[p] = load(sums[r][p]);
+    for (int p = 0; p < kTilePair; ++p) acc[p] = Format::kLong ? zero() : load(sums[r][p]);
     FATHOM_UNROLL
     for (int i = 0; i < kCount; ++i) {
       const F scale = set1(entry[2 * i]);
@@ -124,6 +127,10 @@ inline void add_blocks(const TileStretch<Format>& stretch, int begin, const Tile
       for (int p = 0; p < kTilePair; ++p) {
         Dot<Format::kBits> dot{load_codes(dots[i][p][r])};
         const F product = dot.template done<8>();
+        if constexpr (Format::kLong) {
+          acc[p] = fma(product, scale, acc[p]);
+          continue;
+        }
         const F weight_scale = load(stretch.scale[begin + i][p]);
         if constexpr (Format::kShift) {
           acc[p] = fma(fma(product, scale, sum), weight_scale, acc[p]);
@@ -133,6 +140,15 @@ inline void add_blocks(const TileStretch<Format>& stretch, int begin, const Tile
             acc[p] = fma(sum, load(stretch.minimum[begin + i][p]), acc[p]);
           }
         }
+      }
+    }
+    if constexpr (Format::kLong) {
+      const F sum = set1(folded_sum<Format>(entry, 0));
+      FATHOM_UNROLL
+      for (int p = 0; p < kTilePair; ++p) {
+        const F minimum = Format::kMinimum ? load(stretch.minimum[begin][p]) : zero();
+        acc[p] =
+            weighed<Format>(acc[p], sum, load(stretch.scale[begin][p]), minimum, load(sums[r][p]));
       }
     }
     FATHOM_UNROLL
@@ -145,16 +161,17 @@ inline void add_blocks(const TileStretch<Format>& stretch, int begin, const Tile
 template <class Tiles, class Format>
 inline void add_tile_stretch(const TileStretch<Format>& stretch, int blocks,
                              const TileRowGroup& group, float (*sums)[kTilePair][kLanes]) {
-  alignas(64) TileDots dots[2][kTileBatch];
-  const auto end_of = [&](int b) { return b + kTileBatch < blocks ? b + kTileBatch : blocks; };
+  constexpr int kBatch = kTileBatch<Format>;
+  alignas(64) TileDots dots[2][kBatch];
+  const auto end_of = [&](int b) { return b + kBatch < blocks ? b + kBatch : blocks; };
   multiply_blocks<Tiles>(stretch, 0, end_of(0), group, dots[0]);
-  for (int b = 0; b < blocks; b += kTileBatch) {
+  for (int b = 0; b < blocks; b += kBatch) {
     const int end = end_of(b);
-    const int turn = b / kTileBatch % 2;
+    const int turn = b / kBatch % 2;
     if (end < blocks) multiply_blocks<Tiles>(stretch, end, end_of(end), group, dots[1 - turn]);
-    if (end - b == kTileBatch) {
-      add_blocks<Format, kTileBatch>(stretch, b, group, dots[turn], sums);
-    } else {
+    if (end - b == kBatch) {
+      add_blocks<Format, kBatch>(stretch, b, group, dots[turn], sums);
+    } else if constexpr (!Format::kLong) {
       add_blocks<Format, 1>(stretch, b, group, dots[turn], sums);
     }
   }

@@ -32,6 +32,8 @@ struct Codes {
   // Blocks that share d.
   static constexpr int kBlocksEach = kSuper ? 8 : kGroup > 32 ? kGroup / 32 : 1;
   static constexpr int kGroups = 32 / kDot;  // of a block
+  // Blocks that share their whole scale: their products are added up before it multiplies them.
+  static constexpr bool kLong = !kSuper && kBlocksEach > 1;
 };
 
 // Undoes the bit planes of one block.
@@ -204,8 +206,29 @@ template <class Format, int kStep, int kFirst, int kCount>
   }
 }
 
+// The folded sums of blocks that share a scale, whose first entry is at entry_at of a row's record.
+template <class Format>
+[[gnu::always_inline]] inline float folded_sum(const void* record, int64_t entry_at) {
+  static_assert(Format::kLong);
+  const auto* entry =
+      reinterpret_cast<const float*>(static_cast<const std::byte*>(record) + entry_at);
+  float sum = entry[1];
+  FATHOM_UNROLL
+  for (int b = 1; b < Format::kBlocksEach; ++b) sum += entry[2 * b + 1];
+  return sum;
+}
+
+// Adds blocks that share a scale to a row's sum: `part` is their products times the activations'
+// scales, `sum` the folded_sum().
+template <class Format>
+[[gnu::always_inline]] inline F weighed(F part, F sum, F scale, F minimum, F acc) {
+  if constexpr (Format::kShift) return fma(add(part, sum), scale, acc);
+  acc = fma(part, scale, acc);
+  return Format::kMinimum ? fma(sum, minimum, acc) : acc;
+}
+
 // Adds one group of kCount rows, whose codes are at x[r] + at: entry[0] is the activations' scale,
-// entry[1 + group] their folded sum.
+// entry[1 + group] their folded sum. Of a long group, adds to the parts that weighed() takes.
 template <class Format, int kGroup, int kCount>
 [[gnu::always_inline]] inline void add_group(F* acc, const I (&w)[8], const std::byte* const* x,
                                              int64_t at, int64_t entry_at,
@@ -227,7 +250,9 @@ template <class Format, int kGroup, int kCount>
   for (int r = 0; r < kCount; ++r) {
     const auto* entry = reinterpret_cast<const float*>(x[r] + entry_at);
     const F dot = dots[r].template done<kSteps>();
-    if constexpr (Format::kShift) {
+    if constexpr (Format::kLong) {
+      acc[r] = fma(dot, set1(entry[0]), acc[r]);
+    } else if constexpr (Format::kShift) {
       const F shifted = fma(dot, set1(entry[0]), set1(entry[1 + kGroup]));
       acc[r] = fma(shifted, scales.scale[kGroup], acc[r]);
     } else {
@@ -325,6 +350,12 @@ void multiply_codes(const MatmulTile& tile, int64_t row) {
     int64_t entry_at = tile.section;
     while (code_at < tile.in) {
       scales.next_shared();
+      F part[kRows];  // of a long group
+      if constexpr (Format::kLong) {
+        FATHOM_UNROLL
+        for (int r = 0; r < kRows; ++r) part[r] = zero();
+      }
+      F(&to)[kRows] = Format::kLong ? part : acc;
       for (int b = 0; b < Format::kBlocksEach; ++b) {
         I w[8];
         unpack<Format>(panel, w);
@@ -333,13 +364,21 @@ void multiply_codes(const MatmulTile& tile, int64_t row) {
           scales.prefetch_ahead(kScaleBytesAhead);
         }
         scales.next_block();
-        add_groups_of_rows<Format, 0>(acc, w, x, code_at, entry_at, scales);
+        add_groups_of_rows<Format, 0>(to, w, x, code_at, entry_at, scales);
         if constexpr (Format::kGroups == 2) {
-          add_groups_of_rows<Format, 1>(acc, w, x, code_at, entry_at, scales);
+          add_groups_of_rows<Format, 1>(to, w, x, code_at, entry_at, scales);
         }
         panel += kBlockBytes;
         code_at += 32;
         entry_at += kEntryBytes;
+      }
+      if constexpr (Format::kLong) {
+        FATHOM_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          const int64_t first_at = entry_at - Format::kBlocksEach * kEntryBytes;
+          const F sum = set1(folded_sum<Format>(x[r], first_at));
+          acc[r] = weighed<Format>(part[r], sum, scales.scale[0], scales.minimum[0], acc[r]);
+        }
       }
     }
     FATHOM_UNROLL

@@ -54,6 +54,10 @@ template <class Format, int kRows, int kGroup>
     FATHOM_UNROLL
     for (int p = 0; p < kPair; ++p) {
       const F product = dots.product(r, p);
+      if constexpr (Format::kLong) {
+        acc[r][p] = fma(product, scale, acc[r][p]);
+        continue;
+      }
       const F weight_scale = load(stretch.scale[b][kGroup][p]);
       if constexpr (Format::kShift) {
         acc[r][p] = fma(fma(product, scale, sum), weight_scale, acc[r][p]);
@@ -63,6 +67,26 @@ template <class Format, int kRows, int kGroup>
           acc[r][p] = fma(sum, load(stretch.minimum[b][kGroup][p]), acc[r][p]);
         }
       }
+    }
+  }
+}
+
+// Adds what kRows rows have in `part` of the group whose last block is b to their sums, and begins
+// the next.
+template <class Format, int kRows>
+[[gnu::always_inline]] inline void end_long_group(const Stretch<Format>& stretch, int b,
+                                                  const std::byte* const (&x)[kRows],
+                                                  int64_t first_entry_at, F (&part)[kRows][kPair],
+                                                  float (*sums)[kPair][kLanes]) {
+  FATHOM_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    const F sum = set1(folded_sum<Format>(x[r], first_entry_at));
+    FATHOM_UNROLL
+    for (int p = 0; p < kPair; ++p) {
+      const F minimum = Format::kMinimum ? load(stretch.minimum[b][0][p]) : zero();
+      store(sums[r][p], weighed<Format>(part[r][p], sum, load(stretch.scale[b][0][p]), minimum,
+                                        load(sums[r][p])));
+      part[r][p] = zero();
     }
   }
 }
@@ -82,12 +106,12 @@ template <class Format, int kRows>
                                    float (*sums)[kPair][kLanes], Ahead ahead) {
   constexpr int kEntryBytes = Format::kGroup == 16 ? 16 : 8;
   const std::byte* x[kRows];
-  F acc[kRows][kPair];
+  F acc[kRows][kPair];  // of a long group, its part
   FATHOM_UNROLL
   for (int r = 0; r < kRows; ++r) {
     x[r] = static_cast<const std::byte*>(rows[r]);
     FATHOM_UNROLL
-    for (int p = 0; p < kPair; ++p) acc[r][p] = load(sums[r][p]);
+    for (int p = 0; p < kPair; ++p) acc[r][p] = Format::kLong ? zero() : load(sums[r][p]);
   }
   for (int b = 0; b < blocks; ++b) {
     for (int64_t at = 0; at < ahead.step; at += 64) {
@@ -106,7 +130,12 @@ template <class Format, int kRows>
     }
     code_at += 32;
     entry_at += kEntryBytes;
+    if constexpr (Format::kLong) {
+      if (b % Format::kBlocksEach != Format::kBlocksEach - 1) continue;
+      end_long_group(stretch, b, x, entry_at - Format::kBlocksEach * kEntryBytes, acc, sums);
+    }
   }
+  if constexpr (Format::kLong) return;
   FATHOM_UNROLL
   for (int r = 0; r < kRows; ++r) {
     FATHOM_UNROLL
