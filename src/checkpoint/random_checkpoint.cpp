@@ -70,19 +70,30 @@ std::unexpected<Error> unknown_shape(std::string_view shape) {
 // token's activations the same way, and routers would send all tokens to the same experts.
 class RandomCheckpoint final : public Checkpoint {
  public:
-  RandomCheckpoint(const ModelConfig& config, std::string_view shape)
+  RandomCheckpoint(const ModelConfig& config, std::string_view shape, int group)
       : config_(config), path_(shape), tensors_(tensors_of(config_, TensorTypes{})) {
-    config_.model_name = fmt::format("{} (random weights)", shape);
+    config_.model_name = group == 32
+                             ? fmt::format("{} (random weights)", shape)
+                             : fmt::format("{} (random weights in groups of {})", shape, group);
     int64_t most_block_bytes = 0;
+    int64_t most_long_bytes = 0;
     int64_t most_floats = 0;
-    for (const Tensor& tensor : tensors_) {
-      if (tensor.dtype == DType::kQ4_0) {
-        most_block_bytes = std::max(most_block_bytes, tensor.bytes);
-      } else {
+    for (Tensor& tensor : tensors_) {
+      if (tensor.dtype != DType::kQ4_0) {
         most_floats = std::max(most_floats, tensor.shape.elements());
+      } else if (group > 32 && tensor.shape[tensor.shape.rank() - 1] % group == 0) {
+        tensor.dtype = group == 64 ? DType::kI4_64 : DType::kI4_128;
+        tensor.bytes = byte_size(tensor.dtype, tensor.shape.elements());
+        most_long_bytes = std::max(most_long_bytes, tensor.bytes);
+      } else {
+        most_block_bytes = std::max(most_block_bytes, tensor.bytes);
       }
     }
-    fill_blocks(most_block_bytes);
+    if (most_block_bytes > 0) blocks_ = random_blocks<blocks::Q4_0>(most_block_bytes);
+    if (most_long_bytes > 0) {
+      long_blocks_ = group == 64 ? random_blocks<blocks::Int4<64>>(most_long_bytes)
+                                 : random_blocks<blocks::Int4<128>>(most_long_bytes);
+    }
     fill_floats(most_floats);
     std::minstd_rand random(3);
     for (Tensor& tensor : tensors_) tensor.data = data_of(tensor, random());
@@ -96,24 +107,26 @@ class RandomCheckpoint final : public Checkpoint {
   const std::vector<Tensor>& tensors() const override { return tensors_; }
 
  private:
-  void fill_blocks(int64_t bytes) {
+  template <class Block>
+  static std::unique_ptr<std::byte[]> random_blocks(int64_t bytes) {
     std::minstd_rand random(1);
     std::uniform_real_distribution<float> scale(0.003F, 0.006F);
-    std::vector<blocks::Q4_0> pattern(kPattern);
-    for (blocks::Q4_0& block : pattern) {
+    std::vector<Block> pattern(kPattern);
+    for (Block& block : pattern) {
       const uint16_t d = float_to_half(scale(random));
       block.d = {static_cast<uint8_t>(d), static_cast<uint8_t>(d >> 8)};
       for (uint8_t& codes : block.qs) {  // 1 to 15 stand for -7 to 7
         codes = static_cast<uint8_t>((1 + random() % 15) | (1 + random() % 15) << 4);
       }
     }
-    constexpr auto kWhole = static_cast<int64_t>(kPattern * sizeof(blocks::Q4_0));
+    constexpr auto kWhole = static_cast<int64_t>(kPattern * sizeof(Block));
     const int64_t all = bytes + kWhole;
-    blocks_.reset(new std::byte[static_cast<size_t>(all)]);
+    std::unique_ptr<std::byte[]> filled(new std::byte[static_cast<size_t>(all)]);
     for (int64_t at = 0; at < all; at += kWhole) {
-      std::memcpy(blocks_.get() + at, pattern.data(),
+      std::memcpy(filled.get() + at, pattern.data(),
                   static_cast<size_t>(std::min(kWhole, all - at)));
     }
+    return filled;
   }
 
   void fill_floats(int64_t count) {
@@ -127,6 +140,10 @@ class RandomCheckpoint final : public Checkpoint {
   const std::byte* data_of(const Tensor& tensor, size_t random) const {
     const size_t begin = random % kPattern;
     if (tensor.dtype == DType::kQ4_0) return blocks_.get() + begin * sizeof(blocks::Q4_0);
+    if (tensor.dtype == DType::kI4_64) return long_blocks_.get() + begin * sizeof(blocks::Int4<64>);
+    if (tensor.dtype == DType::kI4_128) {
+      return long_blocks_.get() + begin * sizeof(blocks::Int4<128>);
+    }
     const bool norm = tensor.name.ends_with("norm.weight");
     return reinterpret_cast<const std::byte*>(norm ? ones_.data() : floats_.data() + begin);
   }
@@ -139,19 +156,23 @@ class RandomCheckpoint final : public Checkpoint {
   TextSource text_;
   GenerationDefaults generation_;
   std::vector<Tensor> tensors_;
-  std::unique_ptr<std::byte[]> blocks_;
+  std::unique_ptr<std::byte[]> blocks_;       // of Q4_0
+  std::unique_ptr<std::byte[]> long_blocks_;  // of groups of 64 or 128
   std::vector<float> floats_;
   std::vector<float> ones_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Checkpoint>> make_random_checkpoint(std::string_view shape) {
+Result<std::unique_ptr<Checkpoint>> make_random_checkpoint(std::string_view shape, int group) {
   const auto known = std::ranges::find(kShapes, shape, &KnownShape::name);
   if (known == kShapes.end()) return unknown_shape(shape);
+  if (group != 32 && group != 64 && group != 128) {
+    return usage_error("Groups of {} weights are none of 32, 64 and 128.", group);
+  }
   FATHOM_TRY(const ModelConfig config, parse_hf_config(known->config, shape));
   FATHOM_CHECK(validate_config(config, shape));
-  auto checkpoint = std::make_unique<RandomCheckpoint>(config, shape);
+  auto checkpoint = std::make_unique<RandomCheckpoint>(config, shape, group);
   FATHOM_CHECK(validate_tensors(config, checkpoint->tensors(), shape));
   return checkpoint;
 }

@@ -1,5 +1,5 @@
 // A checkpoint that is on no disk: the shapes of a real model, taken from its published config,
-// with random Q4_0 matrices, to judge the speed of a model without downloading it. What it computes
+// with random INT4 matrices, to judge the speed of a model without downloading it. What it computes
 // is nonsense, but finite. Shapes:
 //   distill-1.5b   DeepSeek-R1-Distill-Qwen-1.5B
 //   lite-6.7b      DeepSeek-Coder-6.7B
@@ -18,7 +18,9 @@
 
 namespace fathom {
 
-// Fails (kUsage) for an unknown shape, with the nearest names.
-Result<std::unique_ptr<Checkpoint>> make_random_checkpoint(std::string_view shape);
+// Weights that share a scale: 32 (Q4_0), 64 or 128 (I4), where a matrix's rows are whole groups;
+// else they are 32. Fails (kUsage) for another group and for an unknown shape, with the nearest
+// names.
+Result<std::unique_ptr<Checkpoint>> make_random_checkpoint(std::string_view shape, int group = 32);
 
 }  // namespace fathom

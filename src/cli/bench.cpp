@@ -36,6 +36,7 @@ constexpr int64_t kDefaultContext[] = {1024, 4096};            // one sequence
 struct BenchOptions {
   ModelOptions model;
   std::string shape;
+  int group = 0;  // of its weights; 0: 32
   std::string prefill;
   int64_t decode = 24;
   std::string batch;
@@ -81,6 +82,9 @@ Status validate(const BenchOptions& options) {
   if (!options.shape.empty() && !options.model.model.empty()) {
     return usage_error("-m {} and --shape {} are both given; choose one.", options.model.model,
                        options.shape);
+  }
+  if (options.group != 0 && options.shape.empty()) {
+    return usage_error("--group is for the random weights of --shape; a model has its own.");
   }
   if (options.decode < 0 || options.decode > kMostTokens) {
     return usage_error("--decode is {}; it must be 1 to {} steps, or 0 for none.", options.decode,
@@ -158,7 +162,9 @@ Status check_fits(const Plan& plan, int64_t context_size) {
 }
 
 Result<std::unique_ptr<Checkpoint>> open_checkpoint(const BenchOptions& options) {
-  if (!options.shape.empty()) return make_random_checkpoint(options.shape);
+  if (!options.shape.empty()) {
+    return make_random_checkpoint(options.shape, options.group == 0 ? 32 : options.group);
+  }
   FATHOM_TRY(const auto path, find_model(options.model));
   return Checkpoint::open(path);
 }
@@ -293,6 +299,8 @@ void add_bench(CLI::App& app, Chosen& chosen) {
                    "instead of a model: random 4-bit weights in the shape of a real one, made in "
                    "memory")
       ->type_name("distill-1.5b|lite-6.7b|v2-lite-16b|v3-slice");
+  command->add_option("--group", options->group, "how many of a shape's weights share a scale (32)")
+      ->type_name("32|64|128");
   command
       ->add_option("--prefill", options->prefill,
                    "prompt lengths to measure (64,256,1024,2048, as far as they fit); 0: none")

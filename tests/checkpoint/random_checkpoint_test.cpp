@@ -54,6 +54,28 @@ TEST(RandomCheckpoint, WeightsAreSmallAndDiffer) {
   EXPECT_GT(std::set<float>(values.begin(), values.begin() + 1000).size(), 100);
 }
 
+TEST(RandomCheckpoint, WeightsShareScalesInTheWantedGroupsWhereRowsAreWholeOnes) {
+  const auto checkpoint = make_random_checkpoint("v2-lite-16b", 128);
+  ASSERT_TRUE(checkpoint.has_value()) << checkpoint.error().message;
+  const auto type_of = [&](const char* name) { return (*checkpoint)->find(name)->dtype; };
+  EXPECT_EQ(type_of("model.layers.3.self_attn.q_proj.weight"), DType::kI4_128);  // of 2048
+  EXPECT_EQ(type_of("model.layers.0.mlp.down_proj.weight"), DType::kQ4_0);       // of 10944
+  const Tensor* matrix = (*checkpoint)->find("model.layers.3.self_attn.q_proj.weight");
+  std::vector<float> values(static_cast<size_t>(matrix->shape.elements()));
+  dequantize(matrix->dtype, matrix->data, matrix->shape.elements(), values.data());
+  for (const float value : values) ASSERT_LE(std::abs(value), 0.05F);
+  // 15 multiples of one scale.
+  EXPECT_LE(std::set<float>(values.begin(), values.begin() + 128).size(), 15);
+  EXPECT_GT(std::set<float>(values.begin(), values.begin() + 256).size(), 15);
+  ASSERT_TRUE(make_random_checkpoint("distill-1.5b", 64).has_value());
+}
+
+TEST(RandomCheckpoint, OtherGroupsAreRefused) {
+  const auto checkpoint = make_random_checkpoint("distill-1.5b", 96);
+  ASSERT_FALSE(checkpoint.has_value());
+  EXPECT_EQ(checkpoint.error().kind, ErrorKind::kUsage);
+}
+
 // Otherwise every layer turns activations the same way, and all tokens choose the same experts.
 TEST(RandomCheckpoint, LayersDifferAndWeightsAreZeroOnAverage) {
   const auto checkpoint = make_random_checkpoint("v2-lite-16b");

@@ -151,6 +151,12 @@ TEST(Bench, AnUnknownShapeIsWrongUsage) {
   EXPECT_NE(finished.err.find("v2-lite-16b"), std::string::npos) << finished.err;
 }
 
+TEST(Bench, AGroupWithoutAShapeIsWrongUsage) {
+  const Finished finished = run({"bench", "-m", golden_model("llama_gqa_tied"), "--group", "64"});
+  EXPECT_EQ(finished.code, 2);
+  EXPECT_NE(finished.err.find("--shape"), std::string::npos) << finished.err;
+}
+
 TEST(Bench, ABatchLargerThanAPrefillChunkIsPossible) {
   const Finished finished = run({"bench", "-m", golden_model("llama_gqa_tied"), "--prefill", "0",
                                  "--decode", "1", "--batch", "600"});
