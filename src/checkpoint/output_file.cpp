@@ -37,9 +37,22 @@ Status reserve(int descriptor, const std::filesystem::path& path, int64_t bytes)
   return ftruncate(descriptor, bytes) == 0 ? Status() : cannot_write(path, errno);
 }
 
+// A device, pipe or directory must not be replaced by a file, and rename() would: the first two.
+Status check_replaceable(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const auto kind = std::filesystem::status(path, ignored).type();
+  if (kind == std::filesystem::file_type::directory) return cannot_write(path, EISDIR);
+  if (kind == std::filesystem::file_type::character || kind == std::filesystem::file_type::block ||
+      kind == std::filesystem::file_type::fifo || kind == std::filesystem::file_type::socket) {
+    return fail("{}: it is a device or pipe, not a place for a file. Name a file", path.string());
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<OutputFile> OutputFile::create(const OutputPlace& place, int64_t bytes) {
+  FATHOM_CHECK(check_replaceable(place.path));
   std::filesystem::path temporary = place.temporary;
   if (temporary.empty()) {
     temporary = place.path;

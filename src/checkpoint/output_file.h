@@ -23,8 +23,8 @@ struct OutputPlace {
 
 class OutputFile {
  public:
-  // Fails where the file cannot be made or `bytes` have no room; to resume, where there is no file
-  // of that size.
+  // Fails where the path is a directory, device or pipe, the file cannot be made, or `bytes` have
+  // no room; to resume, where there is no file of that size.
   static Result<OutputFile> create(const OutputPlace& place, int64_t bytes);
   static Result<OutputFile> create(const std::filesystem::path& path, int64_t bytes) {
     return create(OutputPlace{.path = path}, bytes);

@@ -20,10 +20,6 @@ namespace {
 constexpr int64_t kValuesAtOnce = int64_t{4} << 20;
 constexpr int64_t kRowsOfThread = 8;
 
-bool is_plain(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
-}
-
 // What is added to rows [first, first + matrices.out) of a tensor.
 struct Addition {
   int64_t first = 0;

@@ -11,10 +11,6 @@ namespace fathom {
 
 namespace {
 
-bool is_plain(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
-}
-
 struct GroupType {
   int bits;
   int group;
@@ -89,6 +85,21 @@ bool is_kept(const Tensor& tensor, const QuantizeOptions& options) {
   return std::ranges::any_of(options.keep, [&](const std::string& part) {
     return tensor.name.find(part) != std::string::npos;
   });
+}
+
+// A text that no name has is a slip of the pen, and its matrix would lose what it was to keep.
+Status check_keep(const Checkpoint& checkpoint, const QuantizeOptions& options) {
+  for (const std::string& part : options.keep) {
+    if (part.empty()) return usage_error("--keep is empty, which would keep every matrix.");
+    const bool found = std::ranges::any_of(checkpoint.tensors(), [&](const Tensor& tensor) {
+      return tensor.shape.rank() >= 2 && tensor.name.find(part) != std::string::npos;
+    });
+    if (!found) {
+      return usage_error("--keep {}: no matrix has that in its name. See fathom inspect --tensors.",
+                         part);
+    }
+  }
+  return {};
 }
 
 int64_t row_length(const Tensor& tensor) {
@@ -290,6 +301,7 @@ TensorRole role_of(const Tensor& tensor) {
 Result<std::vector<PlannedTensor>> plan_tensors(const Checkpoint& checkpoint,
                                                 const QuantizeOptions& options,
                                                 OutputFormat format) {
+  FATHOM_CHECK(check_keep(checkpoint, options));
   if (options.head && checkpoint.find("lm_head.weight") == nullptr) {
     return usage_error(
         "{} has no output head of its own: its embedding serves as that. Say "

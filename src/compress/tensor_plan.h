@@ -21,6 +21,11 @@ enum class OutputFormat {
 enum class TensorRole { kEmbedding, kHead, kVector, kRouter, kLatentUp, kMatrix, kOther };
 TensorRole role_of(const Tensor& tensor);
 
+// A type whose values stand for themselves, without scales.
+constexpr bool is_plain(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+}
+
 struct PlannedTensor {
   const Tensor* source = nullptr;  // the checkpoint's
   TensorRole role = TensorRole::kOther;

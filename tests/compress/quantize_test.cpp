@@ -1,6 +1,10 @@
 // Whole checkpoints, written and read back: what changes, what stays, and what is refused.
 #include "compress/quantize.h"
 
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -484,6 +488,56 @@ TEST_F(Quantize, LeavesNothingBehindWhenItIsInterrupted) {
 TEST_F(Quantize, SaysThatTheOutputCannotBeWritten) {
   output_ = folder_.path() / "no" / "such" / "folder" / "out.gguf";
   expect_refused(golden_model("llama_mha") / "f32.gguf", {.bits = 8}, "cannot be written");
+}
+
+TEST_F(Quantize, ReplacesNoPipeDeviceOrDirectoryAndSaysSoBeforeItWorks) {
+  const fs::path source = golden_model("llama_mha") / "f32.gguf";
+  QuantizeOptions options{.bits = 8};
+  bool worked = false;
+  options.on_progress = [&worked](double) { return worked = true; };
+  ASSERT_EQ(mkfifo(output_.c_str(), 0600), 0);
+  const auto pipe = make(source, options);
+  ASSERT_FALSE(pipe);
+  EXPECT_NE(pipe.error().message.find("a device or pipe"), std::string::npos)
+      << pipe.error().message;
+  EXPECT_TRUE(fs::is_fifo(output_));
+  fs::remove(output_);
+  fs::create_directory(output_);
+  const auto directory = make(source, options);
+  ASSERT_FALSE(directory);
+  EXPECT_NE(directory.error().message.find("Is a directory"), std::string::npos)
+      << directory.error().message;
+  EXPECT_TRUE(fs::is_directory(output_));
+  EXPECT_FALSE(worked);
+}
+
+// A limit on the size of files is met as a full disk is.
+TEST_F(Quantize, SaysThatThereIsNoRoomBeforeItWorksAndLeavesNothing) {
+  QuantizeOptions options{.bits = 8};
+  bool worked = false;
+  options.on_progress = [&worked](double) { return worked = true; };
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{.rlim_cur = 8192, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const auto report = make(golden_model("llama_mha") / "f32.gguf", options);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  signal(SIGXFSZ, handler);
+  ASSERT_FALSE(report);
+  EXPECT_NE(report.error().message.find("not enough space"), std::string::npos)
+      << report.error().message;
+  EXPECT_TRUE(fs::is_empty(folder_.path()));
+  EXPECT_FALSE(worked);
+}
+
+TEST_F(Quantize, KeepsNothingByANameThatNoMatrixHas) {
+  const fs::path source = golden_model("llama_mha") / "f32.gguf";
+  expect_refused(source, {.keep = {"down_prj"}}, "--keep down_prj: no matrix has that");
+  expect_refused(source, {.keep = {""}}, "--keep is empty");
+  const auto checkpoint = made(source, {.keep = {"down_proj"}});
+  ASSERT_NE(checkpoint, nullptr);
+  EXPECT_EQ(checkpoint->find("model.layers.0.mlp.down_proj.weight")->dtype, DType::kF32);
 }
 
 }  // namespace
