@@ -1,10 +1,7 @@
 #include "cli/plan_fit.h"
 
 #include <algorithm>
-#include <cmath>
-#include <nlohmann/json.hpp>
 
-#include "base/median.h"
 #include "checkpoint/random_checkpoint.h"
 #include "cli/input_file.h"
 #include "cli/model_options.h"
@@ -15,8 +12,6 @@
 
 namespace fathom::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr int kRepeats = 3;
 constexpr int64_t kChunk = 512;  // rows of a prompt in one step of fathom bench
@@ -182,51 +177,6 @@ double predicted_speed(const plan::BenchLine& line, const plan::UnitCounter& cou
                        const plan::StepCosts& costs) {
   const double tokens = static_cast<double>(line.prefill ? line.tokens : line.batch);
   return tokens / costs.seconds_of(plan::units_of(line, counter, chunk));
-}
-
-std::string comparison_table(const std::vector<Comparison>& rows,
-                             const std::vector<std::string>& groups) {
-  const bool held_out =
-      std::ranges::any_of(rows, [](const Comparison& row) { return row.held_out > 0; });
-  std::string text = fmt::format("{:<22} {:<22} {:>11} {:>11} {:>9}{}\n", "model", "", "predicted",
-                                 "measured", "error", held_out ? "  held out" : "");
-  for (const Comparison& row : rows) {
-    text += fmt::format("{:<22} {:<22} {:>11.1f} {:>11.1f} {:>8.1f}%", row.model, row.what,
-                        row.predicted, row.measured, 100 * row.error());
-    if (row.held_out > 0)
-      text += fmt::format("  {:>7.1f}%", 100 * (row.held_out / row.measured - 1));
-    text += fmt::format("  {}\n", row.unit);
-  }
-  for (const std::string& group : groups) {
-    std::vector<double> errors;
-    std::vector<double> others;
-    for (const Comparison& row : rows) {
-      if (!row.what.starts_with(group)) continue;
-      errors.push_back(std::abs(row.error()));
-      if (row.held_out > 0) others.push_back(std::abs(row.held_out / row.measured - 1));
-    }
-    if (errors.empty()) continue;
-    text += fmt::format("{}: median error {:.1f}%, worst {:.1f}%", group, 100 * median(errors),
-                        100 * std::ranges::max(errors));
-    if (!others.empty()) {
-      text += fmt::format("; by costs that do not know the model {:.1f}%, {:.1f}%",
-                          100 * median(others), 100 * std::ranges::max(others));
-    }
-    text += "\n";
-  }
-  return text;
-}
-
-std::string comparison_json(const std::vector<Comparison>& rows) {
-  Json list = Json::array();
-  for (const Comparison& row : rows) {
-    Json one = {{"model", row.model},         {"what", row.what},         {"unit", row.unit},
-                {"predicted", row.predicted}, {"measured", row.measured}, {"error", row.error()}};
-    if (row.held_out > 0) one["held_out"] = row.held_out;
-    list.push_back(std::move(one));
-  }
-  return Json{{"comparison", std::move(list)}}.dump(2, ' ', false, Json::error_handler_t::replace) +
-         "\n";
 }
 
 Result<int> fit_plan(const FitFlags& flags) {

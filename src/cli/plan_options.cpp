@@ -202,7 +202,8 @@ Result<plan::Question> plan_question(const PlanFlags& flags) {
   FATHOM_CHECK(check_range("--kwh-usd", question.prices.usd_per_kwh, 0, 100));
   FATHOM_CHECK(check_range("--write-off-years", question.prices.write_off_years, 0.1, 100));
   FATHOM_CHECK(check_range("--fixed-usd", flags.fixed_usd, 0, 1e12));
-  FATHOM_CHECK(check_range("--verify-seconds", flags.verify_seconds, 1, 3600));
+  FATHOM_CHECK(check_range("--verify-seconds", flags.verify_seconds, 0.1, 3600));
+  FATHOM_CHECK(check_range("--verify-minutes", flags.verify_minutes, 0.01, 1440));
   if (flags.escalated) FATHOM_CHECK(check_range("--escalated", *flags.escalated, 0, 1));
   if (flags.escalated && flags.break_even.empty()) {
     return usage_error(
@@ -348,8 +349,15 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
   command.add_flag(
       "--verify", flags.verify,
       "run the best of the ranking on this machine, and print predicted beside measured");
-  command.add_option("--verify-seconds", flags.verify_seconds, "of each of its three loads (20)")
+  command
+      .add_option("--verify-seconds", flags.verify_seconds,
+                  "that each of its three loads lasts, or longer for a slow model (20)")
       ->type_name("S")
+      ->needs("--verify");
+  command
+      .add_option("--verify-minutes", flags.verify_minutes,
+                  "that its loads last together at most (10)")
+      ->type_name("M")
       ->needs("--verify");
   command.get_option("--fixed-usd")->needs("--break-even");
   // What is done instead of a ranking takes none of its flags.

@@ -46,7 +46,8 @@ struct PlanFlags {
   bool fit = false;                    // instead of a ranking: what steps cost here
   std::vector<std::string> fit_files;  // of fathom bench --json
   bool verify = false;                 // run the best of the ranking here
-  double verify_seconds = 20;          // each of three loads
+  double verify_seconds = 20;          // each of three loads, at least
+  double verify_minutes = 10;          // all three, at most
 };
 
 void add_plan_options(CLI::App& command, PlanFlags& flags);

@@ -14,6 +14,7 @@
 #include "base/median.h"
 #include "cli/loopback_server.h"
 #include "cli/model_options.h"
+#include "cli/step_speed.h"
 #include "engine/engine.h"
 #include "engine/serving_engine.h"
 #include "plan/deployment.h"
@@ -143,15 +144,7 @@ class MixedStepsObserver final : public StepObserver {
 
   void on_step(const ServedStep& step) override {
     if (step.decode_rows == 0 || step.prompt_rows == 0) return;
-    const auto mean = [](int64_t sum, int64_t rows) {
-      return static_cast<double>(sum) / static_cast<double>(rows);
-    };
-    const auto count =
-        counter_.count({.decode_rows = static_cast<double>(step.decode_rows),
-                        .decode_context = mean(step.decode_context, step.decode_rows),
-                        .prompt_rows = static_cast<double>(step.prompt_rows),
-                        .prompt_context = mean(step.prompt_context, step.prompt_rows),
-                        .logits = static_cast<double>(step.logits)});
+    const auto count = counter_.count(work_of(step));
     for (size_t i = 0; i < mixed_.units.size(); ++i) mixed_.units[i] += count.units[i];
     mixed_.seconds += step.model_seconds;
   }

@@ -21,7 +21,19 @@ struct CatalogueModel {
   bool fp8 = false;             // published in FP8
   double extra_parameters = 0;  // beside the language model
   bool runs_here = true;
+  // A file of its maker beside config.json that has the same dimensions; empty: none was read.
+  std::string_view agrees_with = {};
 };
+
+// Of the makers' own program, which reads files like config.json with names of its own.
+constexpr std::string_view kInference16b =
+    "github.com/deepseek-ai/DeepSeek-V3 inference/configs/config_16B.json";
+constexpr std::string_view kInference236b =
+    "github.com/deepseek-ai/DeepSeek-V3 inference/configs/config_236B.json";
+constexpr std::string_view kInference671b =
+    "github.com/deepseek-ai/DeepSeek-V3 inference/configs/config_671B.json";
+constexpr std::string_view kInferenceV31 =
+    "github.com/deepseek-ai/DeepSeek-V3 inference/configs/config_v3.1.json";
 
 constexpr std::string_view kDeepseekLicence = "DeepSeek Model License (commercial use allowed)";
 
@@ -152,15 +164,15 @@ constexpr std::array kModels{
     CatalogueModel{"llm-67b", "DeepSeek-LLM-67B-Chat", "Lite", "deepseek-ai/deepseek-llm-67b-chat",
                    "2023-11", kDeepseekLicence, kLlm67b},
     CatalogueModel{"v2-lite", "DeepSeek-V2-Lite-Chat", "V1", "deepseek-ai/DeepSeek-V2-Lite-Chat",
-                   "2024-05", kDeepseekLicence, kV2Lite},
+                   "2024-05", kDeepseekLicence, kV2Lite, false, 0, true, kInference16b},
     CatalogueModel{"v2", "DeepSeek-V2-Chat", "V1", "deepseek-ai/DeepSeek-V2-Chat", "2024-05",
-                   kDeepseekLicence, kV2},
+                   kDeepseekLicence, kV2, false, 0, true, kInference236b},
     CatalogueModel{"v3", "DeepSeek-V3", "V1", "deepseek-ai/DeepSeek-V3", "2024-12",
-                   kDeepseekLicence, kV3, true},
+                   kDeepseekLicence, kV3, true, 0, true, kInference671b},
     CatalogueModel{"r1", "DeepSeek-R1", "V1", "deepseek-ai/DeepSeek-R1", "2025-01", "MIT", kV3,
-                   true},
+                   true, 0, true, kInference671b},
     CatalogueModel{"v3.1", "DeepSeek-V3.1", "V1", "deepseek-ai/DeepSeek-V3.1", "2025-08", "MIT",
-                   kV3, true},
+                   kV3, true, 0, true, kInferenceV31},
     CatalogueModel{"janus-pro-1b", "Janus-Pro-1B", "Pro", "deepseek-ai/Janus-Pro-1B", "2025-01",
                    kDeepseekLicence, kJanus1b, false, kJanusVision, false},
     CatalogueModel{"janus-pro-7b", "Janus-Pro-7B", "Pro", "deepseek-ai/Janus-Pro-7B", "2025-01",
@@ -215,6 +227,9 @@ Result<ModelFacts> catalogue_facts(std::string_view name, std::string_view preci
   facts.repository = model->repository;
   facts.published = model->fp8 ? "fp8" : "bf16";
   facts.source = fmt::format("computed from huggingface.co/{} config.json", model->repository);
+  if (!model->agrees_with.empty()) {
+    facts.source += fmt::format(", with which {} agrees", model->agrees_with);
+  }
   facts.runs_here = model->runs_here;
   if (model->extra_parameters > 0) {
     // Encoders of images stay in 16 bits, whatever the language model is.

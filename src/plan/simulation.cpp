@@ -21,12 +21,15 @@ constexpr double kRetrySeconds = 1;
 constexpr int32_t kSharedToken = -1;
 constexpr int32_t kOtherToken = -2;
 
+// Interpolated, as loadtest::spread_of() does: of few requests the two must be counted alike.
 double quantile(std::vector<double>& values, double share) {
   if (values.empty()) return 0;
-  const auto at =
-      std::min(static_cast<size_t>(share * static_cast<double>(values.size())), values.size() - 1);
-  std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(at));
-  return values[at];
+  const double place = share * static_cast<double>(values.size() - 1);
+  const auto below = values.begin() + static_cast<std::ptrdiff_t>(place);
+  std::ranges::nth_element(values, below);
+  if (below + 1 == values.end()) return *below;
+  const double above = *std::min_element(below + 1, values.end());
+  return *below + (place - std::floor(place)) * (above - *below);
 }
 
 double mean(const std::vector<double>& values) {

@@ -23,39 +23,6 @@ plan::ModelFacts tiny_facts() {
   return *std::move(facts);
 }
 
-TEST(Comparison, IsATableWithTheMedianAndTheWorstErrorOfEachGroup) {
-  const std::vector<cli::Comparison> rows = {
-      {.model = "a", .what = "prefill 64", .unit = "tokens/s", .predicted = 110, .measured = 100},
-      {.model = "a", .what = "decode 1", .unit = "tokens/s", .predicted = 8, .measured = 10},
-      {.model = "a", .what = "decode 2", .unit = "tokens/s", .predicted = 21, .measured = 20},
-      {.model = "b", .what = "decode 4", .unit = "tokens/s", .predicted = 30, .measured = 30}};
-  const std::string text = cli::comparison_table(rows, {"memory", "prefill", "decode"});
-  EXPECT_NE(text.find("prefill: median error 10.0%, worst 10.0%\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("decode: median error 5.0%, worst 20.0%\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("-20.0%  tokens/s"), std::string::npos) << text;
-  EXPECT_EQ(text.find("memory"), std::string::npos) << text;
-  EXPECT_EQ(text.find("held out"), std::string::npos) << text;
-}
-
-TEST(Comparison, SaysHowWellCostsDoThatDoNotKnowTheModel) {
-  const std::vector<cli::Comparison> rows = {{.model = "a",
-                                              .what = "decode 1",
-                                              .unit = "tokens/s",
-                                              .predicted = 11,
-                                              .measured = 10,
-                                              .held_out = 15}};
-  const std::string text = cli::comparison_table(rows, {"decode"});
-  EXPECT_NE(text.find("held out"), std::string::npos) << text;
-  EXPECT_NE(text.find("by costs that do not know the model 50.0%, 50.0%"), std::string::npos)
-      << text;
-  const json list = json::parse(cli::comparison_json(rows)).at("comparison");
-  ASSERT_EQ(list.size(), 1U);
-  EXPECT_EQ(list[0].at("what"), "decode 1");
-  EXPECT_EQ(list[0].at("predicted"), 11);
-  EXPECT_EQ(list[0].at("measured"), 10);
-  EXPECT_EQ(list[0].at("held_out"), 15);
-}
-
 TEST(UsualBenchLines, FitIntoTheModelsContext) {
   for (const auto& [context, prompts, deep] :
        {std::tuple{int64_t{128}, 1, 0}, {int64_t{1049}, 3, 1}, {int64_t{8192}, 4, 2}}) {

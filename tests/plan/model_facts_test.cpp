@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <vector>
 
 #include "checkpoint/random_checkpoint.h"
 #include "kernels/kernels.h"
@@ -57,6 +58,43 @@ TEST(ModelCatalogue, EveryRowHasASourceADateALicenceAndATier) {
                   facts->tier == "Nano");
       EXPECT_GT(facts->weight_bytes, 0);
     }
+  }
+}
+
+// As inference/configs of github.com/deepseek-ai/DeepSeek-V3 (commit 9b4e978) have them.
+TEST(ModelCatalogue, HasTheDimensionsThatTheMakersProgramReads) {
+  struct Dimensions {
+    const char* name;
+    const char* file;
+    int64_t vocab, dim, inter_dim, moe_inter_dim, layers, dense_layers, heads;
+    int64_t experts, shared_experts, active_experts, q_lora_rank;
+  };
+  const std::vector<Dimensions> published{
+      {"v2-lite", "config_16B.json", 102400, 2048, 10944, 1408, 27, 1, 16, 64, 2, 6, 0},
+      {"v2", "config_236B.json", 102400, 5120, 12288, 1536, 60, 1, 128, 160, 2, 6, 1536},
+      {"v3", "config_671B.json", 129280, 7168, 18432, 2048, 61, 3, 128, 256, 1, 8, 1536},
+      {"r1", "config_671B.json", 129280, 7168, 18432, 2048, 61, 3, 128, 256, 1, 8, 1536},
+      {"v3.1", "config_v3.1.json", 129280, 7168, 18432, 2048, 61, 3, 128, 256, 1, 8, 1536}};
+  for (const Dimensions& one : published) {
+    const auto facts = catalogue_facts(one.name, "bf16");
+    ASSERT_TRUE(facts.has_value()) << facts.error().message;
+    const ModelConfig& config = facts->config;
+    EXPECT_EQ(config.vocab_size, one.vocab) << one.name;
+    EXPECT_EQ(config.hidden_size, one.dim) << one.name;
+    EXPECT_EQ(config.intermediate_size, one.inter_dim) << one.name;
+    EXPECT_EQ(config.moe.expert_hidden, one.moe_inter_dim) << one.name;
+    EXPECT_EQ(config.layers, one.layers) << one.name;
+    EXPECT_EQ(config.moe.first_dense_layers, one.dense_layers) << one.name;
+    EXPECT_EQ(config.heads, one.heads) << one.name;
+    EXPECT_EQ(config.moe.experts, one.experts) << one.name;
+    EXPECT_EQ(config.moe.shared_experts, one.shared_experts) << one.name;
+    EXPECT_EQ(config.moe.experts_per_token, one.active_experts) << one.name;
+    EXPECT_EQ(config.mla.q_lora_rank, one.q_lora_rank) << one.name;
+    EXPECT_EQ(config.mla.kv_lora_rank, 512) << one.name;
+    EXPECT_EQ(config.mla.nope_head_dim, 128) << one.name;
+    EXPECT_EQ(config.mla.rope_head_dim, 64) << one.name;
+    EXPECT_EQ(config.mla.v_head_dim, 128) << one.name;
+    EXPECT_NE(facts->source.find(one.file), std::string::npos) << facts->source;
   }
 }
 
