@@ -18,9 +18,8 @@ double off(double predicted, double measured) {
 }
 
 std::string row_text(const Comparison& row) {
-  std::string text =
-      fmt::format("{:<22} {:<22} {:>11.1f} {:>11.1f} {:>8.1f}%", row.model, row.what, row.predicted,
-                  row.measured, 100 * row.error());
+  std::string text = fmt::format("{:<22} {:<22} {:>11.1f} {:>11.1f} {:>8.1f}%", row.model, row.what,
+                                 row.predicted, row.measured, 100 * row.error());
   if (row.held_out > 0) text += fmt::format("  {:>7.1f}%", off(row.held_out, row.measured));
   if (row.other_speeds) {
     const OtherSpeeds& other = *row.other_speeds;
@@ -65,7 +64,8 @@ std::string comparison_table(const std::vector<Comparison>& rows,
   if (std::ranges::any_of(rows, [](const Comparison& row) { return row.held_out > 0; })) {
     text += "  held out";
   }
-  if (std::ranges::any_of(rows, [](const Comparison& row) { return row.other_speeds.has_value(); })) {
+  if (std::ranges::any_of(rows,
+                          [](const Comparison& row) { return row.other_speeds.has_value(); })) {
     text += fmt::format("  {:>8} {:>10} {:>19}", "by fit", "own speed", "10% faster, slower");
   }
   text += "\n";

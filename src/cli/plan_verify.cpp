@@ -46,8 +46,7 @@ double bench_seconds(const plan::BenchLine& line, const plan::UnitCounter& count
     return costs.seconds_of(plan::units_of(of, counter, chunk));
   };
   const double once = seconds(line) * (line.prefill ? 1 : d(line.tokens));
-  const double filled =
-      line.context > 0 ? seconds({.prefill = true, .tokens = line.context}) : 0;
+  const double filled = line.context > 0 ? seconds({.prefill = true, .tokens = line.context}) : 0;
   return filled + once * std::clamp(std::ceil(5 / once), 1.0, 3.0);
 }
 
@@ -58,8 +57,8 @@ std::vector<plan::BenchLine> lines_of(int64_t context, const plan::UnitCounter& 
   std::string left_out;
   double all = 0;
   for (const plan::BenchLine& line : usual_bench_lines(context)) {
-    const double seconds = bench_seconds(line, counter, deployment.max_batch_tokens,
-                                         *deployment.hardware.costs);
+    const double seconds =
+        bench_seconds(line, counter, deployment.max_batch_tokens, *deployment.hardware.costs);
     if (seconds > kMostLineSeconds) {
       left_out += fmt::format("{}{}", left_out.empty() ? "" : ", ", line.label());
       continue;
@@ -136,7 +135,8 @@ double highest_rate(const VerifyRequest& request, const plan::Deployment& deploy
     workload.requests_per_second = rate;
     return request.predict(deployment, workload).keeps_up;
   };
-  const double about = std::max(plan::estimate(deployment, workload).most_requests_per_second, 1e-4);
+  const double about =
+      std::max(plan::estimate(deployment, workload).most_requests_per_second, 1e-4);
   double low = about / 1.25;
   double high = about * 1.25;
   for (int i = 0; i < 8 && !keeps_up(low); ++i) {
@@ -219,7 +219,8 @@ class Loads {
                  loadtest::Lengths::parse(fmt::format("{:.0f}", tokens), "the prompts' length"));
     }
     highest_ = highest_rate(request_, deployment_, planned);
-    FATHOM_TRY(seconds_, load_durations(rates_of(highest_), request_.seconds, 60 * request_.minutes));
+    FATHOM_TRY(seconds_,
+               load_durations(rates_of(highest_), request_.seconds, 60 * request_.minutes));
     int64_t cached_tokens = 0;  // as the plan's command gives the cache for the highest load
     for (const double rate : rates_of(highest_)) {
       planned.requests_per_second = rate;
@@ -231,8 +232,7 @@ class Loads {
       before_.push_back({.count = 2 * static_cast<int64_t>(together) + 1,
                          .spacing_seconds = request_seconds / together});
       cached_tokens = std::max(cached_tokens, predicted.kv_tokens);
-      other_memory_ =
-          std::max(other_memory_, predicted.memory.total() - predicted.memory.cache);
+      other_memory_ = std::max(other_memory_, predicted.memory.total() - predicted.memory.cache);
     }
     kv_memory_ = cached_tokens * deployment_.model.cache_bytes_per_token(deployment_.cache);
     ServingOptions options;
@@ -282,7 +282,8 @@ class Loads {
     FATHOM_TRY(const double factor, speed_now(before_[number]));
     // Times are in proportion to the steps', and so rates are, too.
     const double rate = load.share * highest_ / factor;
-    const auto count = std::max(kFewestRequests, static_cast<int64_t>(std::llround(rate * seconds_[number])));
+    const auto count =
+        std::max(kFewestRequests, static_cast<int64_t>(std::llround(rate * seconds_[number])));
     note(fmt::format(
         "fathom: {}, {} requests at {:.3g} a second, about {:.0f} s; steps take {:.2f} times what "
         "the fit says\n",
@@ -298,14 +299,16 @@ class Loads {
     const plan::Prediction slower = predict(offered, factor * 1.1);
     struct Place {
       const char* name;
-      double plan::Percentiles::*of;
+      double plan::Percentiles::* of;
       double measured;
     };
-    const auto add = [&](const char* what, plan::Percentiles plan::Prediction::*times,
+    const auto add = [&](const char* what, plan::Percentiles plan::Prediction::* times,
                          const loadtest::Spread& measured) {
       for (const Place& place : {Place{"p50", &plan::Percentiles::p50, measured.p50},
                                  Place{"p90", &plan::Percentiles::p90, measured.p90}}) {
-        const auto ms = [&](const plan::Prediction& made) { return 1e3 * ((made.*times).*place.of); };
+        const auto ms = [&](const plan::Prediction& made) {
+          return 1e3 * ((made.*times).*place.of);
+        };
         rows.push_back({.model = deployment_.model.title,
                         .what = fmt::format("{}, {} {}", what, load.name, place.name),
                         .unit = "ms",
@@ -333,10 +336,10 @@ class Loads {
   const plan::Deployment deployment_;
   StepSpeedObserver observer_;  // outlives the target
   LoadLengths lengths_;
-  double highest_ = 0;             // requests a second, by the fit
-  std::vector<double> seconds_;    // of each load
-  std::vector<Before> before_;     // each load
-  double other_memory_ = 0;        // all but the cache
+  double highest_ = 0;           // requests a second, by the fit
+  std::vector<double> seconds_;  // of each load
+  std::vector<Before> before_;   // each load
+  double other_memory_ = 0;      // all but the cache
   int64_t kv_memory_ = 0;
   uint64_t seeds_ = 0;
   std::unique_ptr<LoadTarget> target_;
@@ -350,12 +353,13 @@ Result<std::vector<double>> load_durations(const std::vector<double>& rates, dou
   seconds.reserve(rates.size());
   for (const double rate : rates) seconds.push_back(std::max(least, kEnoughRequests / rate));
   const double all = std::accumulate(seconds.begin(), seconds.end(), 0.0);
-  const double fewest = std::accumulate(rates.begin(), rates.end(), 0.0, [](double sum, double rate) {
-    return sum + kFewestRequests / rate;
-  });
+  const double fewest =
+      std::accumulate(rates.begin(), rates.end(), 0.0,
+                      [](double sum, double rate) { return sum + kFewestRequests / rate; });
   if (fewest > most) {
     return usage_error(
-        "Here {} requests at each of {} loads take {:.1f} minutes together, and {:.1f} are allowed. "
+        "Here {} requests at each of {} loads take {:.1f} minutes together, and {:.1f} are "
+        "allowed. "
         "Allow more (--verify-minutes), or ask for shorter prompts and answers (--prompt, "
         "--output).",
         kFewestRequests, rates.size(), fewest / 60, most / 60);

@@ -23,9 +23,7 @@ struct StepSpeed {
   double predicted_seconds = 0;
   double measured_seconds = 0;
   // How many times as long as predicted steps took; 1 where there were none.
-  double factor() const {
-    return predicted_seconds > 0 ? measured_seconds / predicted_seconds : 1;
-  }
+  double factor() const { return predicted_seconds > 0 ? measured_seconds / predicted_seconds : 1; }
   StepSpeed& operator+=(const StepSpeed& more);
 };
 

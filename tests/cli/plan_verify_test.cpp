@@ -17,9 +17,8 @@ class PlanVerify : public ::testing::Test {
  protected:
   Finished plan(std::vector<std::string> more, const std::string& model = talking_model()) const {
     // Words of some letters, of which each is a token.
-    std::vector<std::string> arguments{"plan",      "-m",  model,      "--sessions", "1",
-                                       "--context", "64", "--prompt", "4",          "--output",
-                                       "8"};
+    std::vector<std::string> arguments{"plan", "-m",       model, "--sessions", "1", "--context",
+                                       "64",   "--prompt", "4",   "--output",   "8"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run(arguments, {}, {.environment = {"XDG_CACHE_HOME=" + directory_.path().string()}});
   }
@@ -35,9 +34,9 @@ void expect_loads(const json& rows, const std::string& err) {
     EXPECT_GT(row.at("predicted"), 0) << row;
     EXPECT_GT(row.at("measured"), 0) << row;
     if (row.at("what").get<std::string>().starts_with("TTFT")) {
-      EXPECT_LT(row.at("10_percent_faster"), row.at("10_percent_slower")) << row;
-      EXPECT_GT(row.at("by_fit"), 0) << row;
-      EXPECT_GT(row.at("own_speed"), 0) << row;
+      for (const char* speed : {"by_fit", "own_speed", "10_percent_faster", "10_percent_slower"}) {
+        EXPECT_GT(row.at(speed), 0) << speed << row;
+      }
     }
   }
   for (const char* load : {"light load", "half load", "near saturation"}) {
@@ -49,8 +48,8 @@ void expect_loads(const json& rows, const std::string& err) {
     EXPECT_TRUE(lines.contains(fmt::format("step, {}", load))) << load << rows;
     EXPECT_NE(err.find(load), std::string::npos) << err;
   }
-  for (const char* line : {"memory", "memory, after the loads", "prefill 64", "decode 1",
-                           "decode 64"}) {
+  for (const char* line :
+       {"memory", "memory, after the loads", "prefill 64", "decode 1", "decode 64"}) {
     EXPECT_TRUE(lines.contains(line)) << line << ": " << rows;
   }
 }
