@@ -9,6 +9,7 @@
 
 #include "base/quote.h"
 #include "cli/eval_results.h"
+#include "cli/input_file.h"
 #include "cli/model_options.h"
 #include "cli/output_file.h"
 #include "cli/remote_answerer.h"
@@ -17,6 +18,7 @@
 #include "evaluate/answerer.h"
 #include "evaluate/superglue.h"
 #include "evaluate/task_file.h"
+#include "plan/yaml.h"
 
 namespace fathom::cli {
 namespace {
@@ -42,6 +44,30 @@ struct Asked {
   std::unique_ptr<Answerer> answerer;
 };
 
+// One of SuperGLUE's by its name, or one of the user's own by its file.
+Result<Task> read_one_task(const std::string& name, const TaskOptions& options) {
+  if (name.ends_with(".yaml") || name.ends_with(".yml")) {
+    FATHOM_TRY(const std::string text, read_input_file(name));
+    FATHOM_TRY(plan::YamlDocument document, plan::parse_yaml(text, name));
+    return read_task(std::move(document.value), name);
+  }
+  if (name.ends_with(".json")) return read_task_file(name);
+  if (std::ranges::find(superglue_tasks(), name) == superglue_tasks().end()) {
+    return usage_error(
+        "There is no task {}. There are superglue, {}, and those of your own: a .json or .yaml "
+        "file.",
+        in_quotes(name), fmt::join(superglue_tasks(), ", "));
+  }
+  if (options.data.empty()) {
+    return usage_error(
+        "{} is a task of SuperGLUE: --data must name the folder of its files, as published "
+        "(BoolQ/val.jsonl and so on).",
+        name);
+  }
+  FATHOM_TRY(ChoiceTask task, read_superglue(name, options.data, options.shots));
+  return task;
+}
+
 Result<std::vector<Task>> read_tasks(const TaskOptions& options) {
   std::vector<std::string> names;
   for (const std::string& name : options.tasks) {
@@ -54,18 +80,7 @@ Result<std::vector<Task>> read_tasks(const TaskOptions& options) {
   std::vector<Task> tasks;
   tasks.reserve(names.size());
   for (const std::string& name : names) {
-    if (name.ends_with(".json")) {
-      FATHOM_TRY(auto task, read_task_file(name));
-      tasks.push_back(std::move(task));
-    } else if (options.data.empty()) {
-      return usage_error(
-          "{} is a task of SuperGLUE: --data must name the folder of its files, as "
-          "published (BoolQ/val.jsonl and so on). A task of your own is a .json file.",
-          name);
-    } else {
-      FATHOM_TRY(auto task, read_superglue(name, options.data, options.shots));
-      tasks.emplace_back(std::move(task));
-    }
+    FATHOM_TRY(tasks.emplace_back(), read_one_task(name, options));
     std::visit(
         [&](auto& task) {
           if (options.limit > 0 && std::ssize(task.questions) > options.limit) {
@@ -196,11 +211,10 @@ void add_eval_task(CLI::App& eval, Chosen& chosen) {
       eval.add_subcommand("task", "questions with a few possible answers each, or open ones");
   auto options = std::make_shared<TaskOptions>();
   command
-      ->add_option(
-          "tasks", options->tasks,
-          fmt::format("superglue for all of {}; any of them; or a .json file that describes "
-                      "a task of your own",
-                      fmt::join(superglue_tasks(), ", ")))
+      ->add_option("tasks", options->tasks,
+                   fmt::format("superglue for all of {}; any of them; or a .json or .yaml file "
+                               "that describes a task of your own",
+                               fmt::join(superglue_tasks(), ", ")))
       ->required()
       ->type_name("TASK...");
   add_model_option(*command, options->model);

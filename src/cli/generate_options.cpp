@@ -1,6 +1,7 @@
 #include "cli/generate_options.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <random>
 
 #include "engine/sampler.h"
@@ -67,9 +68,13 @@ void add_generate_options(CLI::App& command, GenerateFlags& flags) {
       ->type_name("X");
   command.add_option("--seed", flags.seed, "equal seeds give equal answers")
       ->type_name("N")
-      // CLI11 would wrap it around.
+      // CLI11 would wrap the one around and cut the other.
       ->check([](const std::string& text) {
-        return text.starts_with('-') ? text + " is negative" : std::string();
+        if (text.starts_with('-')) return text + " is negative";
+        uint64_t seed = 0;
+        const auto end = std::from_chars(text.data(), text.data() + text.size(), seed);
+        return end.ec == std::errc::result_out_of_range ? text + " is more than 64 bits hold"
+                                                        : std::string();
       });
   command
       .add_option("--stop", flags.stop, "end the answer before TEXT; may be given several times")

@@ -18,7 +18,7 @@ struct KeysOptions {
 };
 
 Result<std::unique_ptr<serve::ApiKeys>> open_keys(const KeysOptions& options) {
-  FATHOM_TRY(const auto path, database_path(options.database));
+  FATHOM_TRY(const auto path, existing_database_path(options.database));
   return serve::ApiKeys::open(path);
 }
 
@@ -31,7 +31,8 @@ std::string date(int64_t seconds) {
 
 Result<int> create(const KeysOptions& options) {
   FATHOM_CHECK(check_key_limits(options.limits));
-  FATHOM_TRY(const auto keys, open_keys(options));
+  FATHOM_TRY(const auto path, database_path(options.database));
+  FATHOM_TRY(const auto keys, serve::ApiKeys::open(path));
   FATHOM_TRY(const std::string key, keys->create(options.name, options.limits));
   print(key + "\n");
   note("fathom: Keep it: only a hash of it is stored.\n");

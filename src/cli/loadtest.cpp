@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -35,6 +36,7 @@ struct LoadtestFlags {
   int64_t system_words = 0;
   std::string trace;
   std::string fields;
+  // 0 where they were not given
   int64_t sessions = 0;
   double rate = 0;
   int64_t requests = 0;
@@ -46,6 +48,14 @@ struct LoadtestFlags {
   bool json = false;
   std::string plot;
 };
+
+// A flag that says 0 is not the same as one that is left out.
+std::string not_zero(const std::string& text) {
+  const char* const end = text.data() + text.size();
+  double value = 1;
+  const auto read = std::from_chars(text.data(), end, value);
+  return read.ptr == end && value == 0 ? text + " is too few; leave the flag out, or say more" : "";
+}
 
 Result<loadtest::ClientOptions> client_options(const LoadtestFlags& flags) {
   loadtest::ClientOptions options;
@@ -125,8 +135,7 @@ Result<loadtest::RunOptions> run_options(const LoadtestFlags& flags,
   if (flags.sessions > 0 && flags.rate > 0) {
     return usage_error(
         "--sessions (each asks when it has its answer) and --rate (requests come by chance) are "
-        "two "
-        "kinds of load: give one of them.");
+        "two kinds of load: give one of them.");
   }
   const auto& trace = workload.trace();
   options.sessions = std::max<int64_t>(flags.sessions, 1);
@@ -212,15 +221,19 @@ void add_loadtest(CLI::App& app, Chosen& chosen) {
   command
       ->add_option("--sessions", flags->sessions,
                    "so many that each ask, wait for the answer and ask again")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(not_zero);
   command->add_option("--rate", flags->rate, "so many requests a second on average, by chance")
-      ->type_name("R");
+      ->type_name("R")
+      ->check(not_zero);
   command
       ->add_option("--requests", flags->requests,
                    "how many requests; 100 without --duration or --trace")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(not_zero);
   command->add_option("--duration", flags->duration, "no request begins after so many seconds")
-      ->type_name("S");
+      ->type_name("S")
+      ->check(not_zero);
   command
       ->add_option("--prompt-words", flags->prompt_words,
                    "words of a prompt: 48, uniform:16-128, normal:48,16, lognormal:48,0.5")

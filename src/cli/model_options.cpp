@@ -93,8 +93,14 @@ Status take_positional_model(ModelOptions& options, const std::string& positiona
 }
 
 Result<std::filesystem::path> find_model(const ModelOptions& options) {
-  FATHOM_TRY(const auto cache, hub::ModelCache::of_user());
-  return cache.resolve(options.model.empty() ? hub::kDefaultModelName : options.model);
+  const auto cache = hub::ModelCache::of_user();
+  if (cache) return cache->resolve(options.model.empty() ? hub::kDefaultModelName : options.model);
+  // Without a home there are no names, but there are files.
+  std::error_code ignored;
+  if (!options.model.empty() && std::filesystem::exists(options.model, ignored)) {
+    return std::filesystem::path(options.model);
+  }
+  return std::unexpected(cache.error());
 }
 
 Status validate(const ModelOptions& options) {
@@ -151,9 +157,8 @@ Result<Model> load_model(const ModelOptions& options) {
   WorkProgress progress("Loading the model");
   load.on_progress = [&progress](double fraction) { progress.show(fraction); };
   load.on_note = [](std::string_view text) { note(fmt::format("fathom: {}\n", text)); };
-  if (!options.no_packed_cache) {
-    FATHOM_TRY(const auto cache, hub::ModelCache::of_user());
-    load.packed_cache = cache.packed().string();
+  if (const auto cache = hub::ModelCache::of_user(); cache && !options.no_packed_cache) {
+    load.packed_cache = cache->packed().string();
     load.packed_cache_bytes = static_cast<int64_t>(options.packed_cache_gigabytes * 1e9);
   }
   auto model = Model::load(path.string(), load);

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/progress.h"
 #include "cli/command.h"
@@ -36,7 +37,7 @@ struct QuantizeCommand {
   int64_t calibration_tokens = kDefaultTokens;
   int64_t window = 512;
   int group = 0;
-  double target_bits = 0;
+  std::optional<double> target_bits = {};
   std::string target_size;
   bool json = false;
   QuantizeOptions options;
@@ -51,8 +52,7 @@ Result<DType> type_named(std::string name, std::string_view flag) {
   }
   return usage_error(
       "{} is {}; it must be f32, f16, bf16, q8_0, q6_k, q5_k, q5_0, q5_1, q4_k, q4_0, q4_1, q3_k "
-      "or "
-      "q2_k.",
+      "or q2_k.",
       flag, name);
 }
 
@@ -117,13 +117,13 @@ Status read_flags(QuantizeCommand& command) {
   if (!command.head.empty()) {
     FATHOM_TRY(options.head, type_named(command.head, "--head"));
   }
-  if (command.target_bits != 0 && !command.target_size.empty()) {
+  if (command.target_bits && !command.target_size.empty()) {
     return usage_error("--target-bits and --target-size are two budgets: say one.");
   }
-  if (command.target_bits != 0) {
-    if (!(command.target_bits > 0 && command.target_bits <= 16)) {
+  if (command.target_bits) {
+    if (!(*command.target_bits > 0 && *command.target_bits <= 16)) {
       return usage_error("--target-bits is {}; it must be more than 0 and at most 16.",
-                         command.target_bits);
+                         *command.target_bits);
     }
     options.target_bits = command.target_bits;
   }

@@ -32,6 +32,13 @@ Result<serve::LogFormat> log_format(const std::string& name) {
   return usage_error("--log is {}; it must be text, json or none.", in_quotes(name));
 }
 
+bool is_origin(const std::string& text) {
+  if (text == "*") return true;
+  const size_t scheme = text.find("://");
+  return scheme != std::string::npos && scheme > 0 && scheme + 3 < text.size() &&
+         text.find_first_of("/ ,", scheme + 3) == std::string::npos;
+}
+
 bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
@@ -95,6 +102,7 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
   add_named_models_option(command, flags);
   command
       .add_option("--name", flags.name, "the only model's name for clients; its file's if left out")
+      ->check([](const std::string& text) { return text.empty() ? "it is empty" : ""; })
       ->type_name("NAME");
   command
       .add_option("--route", flags.route,
@@ -230,6 +238,14 @@ Result<std::filesystem::path> database_path(const std::string& chosen) {
   return serve::default_database_path();
 }
 
+Result<std::filesystem::path> existing_database_path(const std::string& chosen) {
+  std::error_code ignored;
+  if (!chosen.empty() && !std::filesystem::exists(chosen, ignored)) {
+    return fail("There is no database {}. fathom serve and fathom keys create write one.", chosen);
+  }
+  return database_path(chosen);
+}
+
 Result<std::vector<ModelChoice>> model_choices(const ServeFlags& flags) {
   const std::vector<std::string> texts =
       flags.models.empty() ? std::vector<std::string>{""} : flags.models;
@@ -361,6 +377,14 @@ Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
       return usage_error("--lora-folder {} is no directory.", in_quotes(flags.adapter_folder));
     }
     options.adapter_folder = std::filesystem::absolute(flags.adapter_folder);
+  }
+  for (const std::string& origin : flags.cors_origins) {
+    if (!is_origin(origin)) {
+      return usage_error(
+          "--cors-origin is {}; it must be * or an origin as browsers send it: "
+          "https://example.org, without a path.",
+          in_quotes(origin));
+    }
   }
   options.cors_origins = flags.cors_origins;
   options.web_page = !flags.no_web;

@@ -82,5 +82,7 @@ Result<int64_t> parse_bytes(const std::string& text, std::string_view flag);
 
 // --database, or the user's own.
 Result<std::filesystem::path> database_path(const std::string& chosen);
+// The same for commands that read: a file that was named and is not there is an error.
+Result<std::filesystem::path> existing_database_path(const std::string& chosen);
 
 }  // namespace fathom::cli

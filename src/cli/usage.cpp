@@ -21,7 +21,7 @@ Result<int> show_usage(const UsageOptions& options) {
   if (options.query.days < 1) {
     return usage_error("--days is {}; it must be 1 or more.", options.query.days);
   }
-  FATHOM_TRY(const auto path, database_path(options.database));
+  FATHOM_TRY(const auto path, existing_database_path(options.database));
   FATHOM_TRY(const auto rows, serve::read_usage(path, options.query));
   if (options.json) {
     auto list = nlohmann::ordered_json::array();
@@ -83,6 +83,10 @@ void add_usage(CLI::App& app, Chosen& chosen) {
   command->add_option("--database", options->database, "where keys and the ledger lie")
       ->type_name("FILE");
   command->add_flag("--json", options->json, "print JSON");
+  command->footer(
+      "Examples:\n"
+      "  fathom usage --days 7\n"
+      "  fathom usage --key alice --json");
   command->callback(
       [&chosen, options] { chosen.action = [options] { return show_usage(*options); }; });
 }

@@ -161,7 +161,12 @@ Result<std::variant<ChoiceTask, GenerationTask>> read_task_file(const std::files
   if (!file) return fail("{} cannot be read.", path.string());
   const std::string text(std::istreambuf_iterator<char>(file), {});
   FATHOM_TRY(Json object, parse_json(text, path.string()));
-  if (!object.is_object()) return fail("{} must be a JSON object.", path.string());
+  return read_task(std::move(object), path);
+}
+
+Result<std::variant<ChoiceTask, GenerationTask>> read_task(Json object,
+                                                           const std::filesystem::path& path) {
+  if (!object.is_object()) return fail("{} must hold an object with members.", path.string());
   const std::string type = object.value("type", Json("choice")).is_string()
                                ? object.value("type", "choice")
                                : std::string();

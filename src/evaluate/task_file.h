@@ -17,6 +17,7 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <variant>
@@ -39,6 +40,9 @@ struct GenerationTask {
 
 // Metrics of choices: acc, and acc_norm (by the length of answers).
 Result<std::variant<ChoiceTask, GenerationTask>> read_task_file(const std::filesystem::path& path);
+// The same of what such a file holds, however it was written; path is where it lies.
+Result<std::variant<ChoiceTask, GenerationTask>> read_task(nlohmann::json object,
+                                                           const std::filesystem::path& path);
 
 // The answers counted as SQuAD's evaluation does (Rajpurkar et al. 2016): "em", equal in lower case
 // without punctuation and articles; "f1", of the words. The best of those accepted. Each is the

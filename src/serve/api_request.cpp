@@ -63,6 +63,11 @@ ApiResult<std::vector<Message>> read_messages(const Json* value, const std::stri
   std::vector<Message> messages;
   for (size_t i = 0; i < value->size(); ++i) {
     FATHOM_TRY(auto message, read_message((*value)[i], fmt::format("{}[{}]", name, i), false));
+    if (!can_follow(messages, message)) {
+      return bad_request(fmt::format("{}[{}].role", name, i),
+                         "{}[{}] answers a tool call, and the message before it has no tool_calls.",
+                         name, i);
+    }
     messages.push_back(std::move(message));
   }
   return messages;

@@ -321,6 +321,14 @@ ApiResult<Message> read_message(const Json& value, const std::string& path, bool
   return message;
 }
 
+bool can_follow(const std::vector<Message>& messages, const Message& next) {
+  if (next.role != "tool") return true;
+  for (auto before = messages.rbegin(); before != messages.rend(); ++before) {
+    if (before->role != "tool") return !before->tool_calls.empty();
+  }
+  return false;
+}
+
 ApiResult<std::vector<Message>> read_items(const Json& list, const std::string& path) {
   std::vector<Message> messages;
   std::string thoughts;
@@ -359,11 +367,16 @@ ApiResult<std::vector<Message>> read_items(const Json& list, const std::string& 
       if (output == nullptr) return bad_request(item_path, "{} has no output.", item_path);
       FATHOM_TRY(auto content, read_content(*output, fields.path("output"), true));
       close_calls();
-      messages.push_back({.role = "tool",
-                          .content = std::move(content),
-                          .reasoning_content = {},
-                          .tool_calls = {},
-                          .tool_call_id = id.value_or("")});
+      Message message{.role = "tool",
+                      .content = std::move(content),
+                      .reasoning_content = {},
+                      .tool_calls = {},
+                      .tool_call_id = id.value_or("")};
+      if (!can_follow(messages, message)) {
+        return bad_request(item_path, "{} answers a function_call, and there is none before it.",
+                           item_path);
+      }
+      messages.push_back(std::move(message));
     } else if (*type == "reasoning") {
       FATHOM_CHECK(fields.only("summary", {Json::array()}));
       FATHOM_CHECK(fields.only("encrypted_content", {}));

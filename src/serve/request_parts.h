@@ -29,6 +29,8 @@ ApiResult<std::vector<PromptText>> read_prompts(const nlohmann::ordered_json& va
 // tool_calls, and a tool's has the id of one.
 ApiResult<Message> read_message(const nlohmann::ordered_json& value, const std::string& path,
                                 bool responses_api);
+// What a tool says answers a call: the message before it, or before others of tools, has calls.
+bool can_follow(const std::vector<Message>& messages, const Message& next);
 // The responses API's input: messages, and items that are parts of one to a template, such as
 // calls.
 ApiResult<std::vector<Message>> read_items(const nlohmann::ordered_json& list,

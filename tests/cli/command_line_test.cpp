@@ -29,6 +29,34 @@ TEST(CommandLine, HelpExplainsEveryCommandWithExamples) {
   }
 }
 
+TEST(CommandLine, HelpIsACommandToo) {
+  EXPECT_EQ(run({"help"}).out, run({"--help"}).out);
+  EXPECT_EQ(run({"help", "plan"}).out, run({"plan", "--help"}).out);
+  EXPECT_EQ(run({"help", "eval", "ppl"}).out, run({"eval", "ppl", "--help"}).out);
+  const Finished unknown = run({"help", "frobnicate"});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_NE(unknown.err.find("frobnicate"), std::string::npos) << unknown.err;
+}
+
+TEST(CommandLine, HelpOfACommandIsAboutThatCommand) {
+  for (const Arguments& command : std::vector<Arguments>{{"eval"},
+                                                         {"keys"},
+                                                         {"keys", "create"},
+                                                         {"usage"},
+                                                         {"route"},
+                                                         {"lora"},
+                                                         {"eval", "captions"},
+                                                         {"plan"}}) {
+    Arguments arguments = command;
+    arguments.emplace_back("--help");
+    const Finished help = run(arguments);
+    EXPECT_EQ(help.code, 0) << command.back();
+    EXPECT_EQ(help.out.find("fathom run"), std::string::npos) << help.out;
+    // --fit goes with few other flags of plan; a list of the others is no help.
+    EXPECT_EQ(help.out.find("Excludes"), std::string::npos) << help.out;
+  }
+}
+
 TEST(CommandLine, VersionIsOneLine) {
   const Finished finished = run({"--version"});
   EXPECT_EQ(finished.code, 0);
@@ -64,6 +92,13 @@ TEST(CommandLine, WrongUsageIsExitCodeTwoAndSaysWhatIsWrong) {
       {{"serve", "-m", model, "--draft-tokens", "3"}, "--draft-tokens"},
       {{"serve", "-m", model, "--draft", "lookup", "--draft-tokens", "17"}, "--draft-tokens"},
       {{"serve", "-m", "lite=" + model, "--draft", "lite", "--no-ledger"}, "itself"},
+      {{"serve", "-m", model, "--name", ""}, "--name"},
+      {{"serve", "-m", model, "--cors-origin", "example.org"}, "--cors-origin"},
+      {{"serve", "-m", model, "--cors-origin", "https://example.org/"}, "--cors-origin"},
+      {{"loadtest", "http://127.0.0.1:1", "--sessions", "0"}, "--sessions"},
+      {{"loadtest", "http://127.0.0.1:1", "--rate", "0.0"}, "--rate"},
+      {{"loadtest", "http://127.0.0.1:1", "--requests", "0"}, "--requests"},
+      {{"loadtest", "http://127.0.0.1:1", "--duration", "0"}, "--duration"},
       {{"keys", "create", "a", "--max-concurrent", "-1"}, "--max-concurrent"},
       {{"run", "-m", model, ""}, "prompt"},
       {{"run", "-m", model, "--threads", "-1", "x"}, "--threads"},
@@ -85,6 +120,7 @@ TEST(CommandLine, WrongUsageIsExitCodeTwoAndSaysWhatIsWrong) {
       {{"run", "-m", model, "--presence-penalty", "inf", "x"}, "--presence-penalty"},
       {{"run", "-m", model, "--frequency-penalty", "nan", "x"}, "--frequency-penalty"},
       {{"run", "-m", model, "--seed", "-1", "x"}, "--seed"},
+      {{"run", "-m", model, "--seed", "18446744073709551616", "x"}, "--seed"},
       {{"run", "-m", model, "--stop", "", "x"}, "--stop"},
       {{"run", "-m", model, "--kernels", "cuda", "x"}, "--kernels"},
       {{"run", "-m", model, "--kv-cache", "q4", "x"}, "--kv-cache"},
@@ -142,6 +178,36 @@ TEST(CommandLine, WithoutTheDefaultModelItSaysHowToGetIt) {
       run({"run", "hello"}, {}, {.environment = {"XDG_CACHE_HOME=" + cache.path().string()}});
   EXPECT_EQ(finished.code, 1);
   EXPECT_NE(finished.err.find("fathom pull default"), std::string::npos) << finished.err;
+}
+
+TEST(CommandLine, AModelThatIsAFileNeedsNoHome) {
+  const Process::Options homeless{.environment = {"HOME=", "XDG_CACHE_HOME="}};
+  const std::string model = talking_model();
+  for (const Arguments& arguments : std::vector<Arguments>{
+           {"run", "-m", model, "--max-tokens", "3", "hello"}, {"inspect", model}}) {
+    const Finished finished = run(arguments, {}, homeless);
+    EXPECT_EQ(finished.code, 0) << finished.err;
+    EXPECT_EQ(finished.err, "");
+  }
+  const Finished nameless = run({"run", "hello"}, {}, homeless);
+  EXPECT_EQ(nameless.code, 1);
+  EXPECT_NE(nameless.err.find("HOME"), std::string::npos) << nameless.err;
+}
+
+TEST(CommandLine, ADatabaseThatIsOnlyReadIsNotMade) {
+  const TemporaryDirectory folder;
+  const std::string database = folder.path() / "serve.db";
+  for (const Arguments& command : std::vector<Arguments>{
+           {"usage"}, {"keys", "list"}, {"keys", "revoke", "alice"}, {"keys", "limit", "alice"}}) {
+    Arguments arguments = command;
+    arguments.insert(arguments.end(), {"--database", database});
+    const Finished finished = run(arguments);
+    EXPECT_EQ(finished.code, 1) << command.back();
+    EXPECT_NE(finished.err.find("There is no database"), std::string::npos) << finished.err;
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  EXPECT_EQ(run({"keys", "create", "alice", "--database", database}).code, 0);
+  EXPECT_NE(run({"keys", "list", "--database", database}).out.find("alice"), std::string::npos);
 }
 
 TEST(CommandLine, AFileThatIsNoModelIsRefused) {

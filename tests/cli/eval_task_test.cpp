@@ -45,6 +45,28 @@ TEST_F(EvalTaskTest, AsksTheQuestionsOfATaskOfOnesOwn) {
   EXPECT_TRUE(task["metrics"].contains("acc_norm"));
 }
 
+TEST_F(EvalTaskTest, ReadsTheSameTaskInYaml) {
+  const auto answers = [](const std::string& task) {
+    const Finished result = run({"eval", "task", task, "-m", talking_model(), "--json"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.code == 0 ? Json::parse(result.out)["tasks"] : Json();
+  };
+  const Json expected = answers(own_task());
+  EXPECT_EQ(answers(file("own.yaml",
+                         "# How sums are asked\nname: sums\ndata: rows.jsonl\n"
+                         "prompt: \"{{{q}}} =\"\nchoices: options\nanswer: right\n")),
+            expected);
+  const Finished wrong =
+      run({"eval", "task", file("wrong.yml", "name: sums\ndata: [rows\n"), "-m", talking_model()});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("wrong.yml, line"), std::string::npos) << wrong.err;
+  const Finished missing =
+      run({"eval", "task", file("less.yaml", "name: sums\ndata: rows.jsonl\nprompt: \"{q}\"\n"),
+           "-m", talking_model()});
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_NE(missing.err.find("there is no choices"), std::string::npos) << missing.err;
+}
+
 TEST_F(EvalTaskTest, RunsAllOfSuperGlue) {
   const Finished result = run(
       {"eval", "task", "superglue", "--data", kSuperGlue, "-m", talking_model(), "--shots", "1"});
@@ -104,6 +126,7 @@ TEST_F(EvalTaskTest, SaysWhatIsWrong) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"eval", "task", "boolq"}, "--data"},
       {{"eval", "task", "glue", "--data", kSuperGlue}, "boolq"},
+      {{"eval", "task", "glue"}, "There is no task \"glue\""},
       {{"eval", "task", "superglue", "--data", "/no/such"}, "/no/such"},
       {{"eval", "task", "boolq", "--data", kSuperGlue, "--shots", "-1"}, "--shots"},
       {{"eval", "task", file("1.json", "{}")}, "name"},

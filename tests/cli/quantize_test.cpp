@@ -85,6 +85,10 @@ TEST(QuantizeCommand, ExplainsFlagsThatDoNotGoTogether) {
     EXPECT_FALSE(fs::exists(out));
   };
   refuse({"--method", "none"}, "--type");
+  refuse({"--target-bits", "0"}, "--target-bits is 0");
+  refuse({"--target-bits", "nan"}, "--target-bits is nan");
+  refuse({"--target-size", "much"}, "--target-size is \"much\"");
+  refuse({"--group", "32", "--keep", "layer_that_is_not"}, "no matrix has that in its name");
   refuse({"--type", "f16"}, "--type f16 rounds nothing");
   refuse({"--type", "q9_k"}, "--type is Q9_K");
   refuse({"--type", "q4_k", "--bits", "8"}, "leave --bits");
