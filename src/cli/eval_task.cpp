@@ -80,7 +80,8 @@ Result<std::vector<Task>> read_tasks(const TaskOptions& options) {
   std::vector<Task> tasks;
   tasks.reserve(names.size());
   for (const std::string& name : names) {
-    FATHOM_TRY(tasks.emplace_back(), read_one_task(name, options));
+    FATHOM_TRY(Task read, read_one_task(name, options));
+    tasks.push_back(std::move(read));
     std::visit(
         [&](auto& task) {
           if (options.limit > 0 && std::ssize(task.questions) > options.limit) {

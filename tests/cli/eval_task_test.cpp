@@ -64,7 +64,7 @@ TEST_F(EvalTaskTest, ReadsTheSameTaskInYaml) {
       run({"eval", "task", file("less.yaml", "name: sums\ndata: rows.jsonl\nprompt: \"{q}\"\n"),
            "-m", talking_model()});
   EXPECT_EQ(missing.code, 1);
-  EXPECT_NE(missing.err.find("there is no choices"), std::string::npos) << missing.err;
+  EXPECT_NE(missing.err.find("there is no answer"), std::string::npos) << missing.err;
 }
 
 TEST_F(EvalTaskTest, RunsAllOfSuperGlue) {
