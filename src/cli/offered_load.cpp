@@ -127,6 +127,8 @@ class TokenTimes final : public AnswerSink {
   std::optional<AnswerEnd> end_;
 };
 
+constexpr int64_t kMostWaiting = 1'000'000'000;
+
 class EngineTarget final : public LoadTarget {
  public:
   EngineTarget(std::unique_ptr<ServingEngine> engine, int64_t vocabulary)
@@ -196,7 +198,10 @@ Result<std::unique_ptr<LoadTarget>> start_load_target(const Model& model,
     FATHOM_TRY(auto server, LoopbackServer::start(model, options));
     target = std::make_unique<ServerTarget>(model, std::move(server));
   } else {
-    FATHOM_TRY(auto engine, ServingEngine::start(model.impl()->engine, options));
+    // Nobody is turned away: how many come is known beforehand.
+    ServingOptions patient = options;
+    patient.max_waiting = kMostWaiting;
+    FATHOM_TRY(auto engine, ServingEngine::start(model.impl()->engine, patient));
     target = std::make_unique<EngineTarget>(std::move(engine), model.info().vocab_size);
   }
   return target;
