@@ -21,6 +21,7 @@
 #include "engine/speculation/batch_policy.h"
 #include "engine/speculation/make_speculator.h"
 #include "engine/step_pacer.h"
+#include "models/step_cost.h"
 
 namespace fathom {
 
@@ -63,7 +64,8 @@ struct ServingEngine::Impl {
         options(options_in),
         cache(std::move(cache_in)),
         scheduler(scheduling, cache),
-        pacer(options_in.pace),
+        pacer(options_in.pace,
+              StepCostModel(*engine->checkpoint, engine->model->cache_layout()).weight_reads()),
         drafting(std::move(drafting_in)) {
     const int64_t own = options.context > 0 ? options.context : engine->info.context;
     context = std::min(own, scheduler.capacity());

@@ -18,13 +18,21 @@ constexpr double kNewStepShare = 0.05;
 // The first guess, and the least: a prompt must come in however slow its rows are.
 constexpr int64_t kFirstRows = 8;
 constexpr int64_t kLeastRows = 1;
+// Where the rows of prompts read experts that nobody else needs, a step may take so many times what
+// it may elsewhere.
+constexpr double kMostOverStall = 2;
 // So many run together even where each step is slower than wanted: their tokens cost far less than
 // those of fewer would.
 constexpr int64_t kAlwaysTogether = 8;
 
 }  // namespace
 
-StepPacer::StepPacer(const StepPace& pace) : pace_(pace) {
+double stall_of(const StepPace& pace, const WeightReads& reads, double decoding) {
+  const double stall = std::max(pace.max_stall, 1.0);
+  return stall * std::min(1 / reads.of(decoding), kMostOverStall);
+}
+
+StepPacer::StepPacer(const StepPace& pace, const WeightReads& reads) : pace_(pace), reads_(reads) {
   pace_.max_stall = std::max(pace_.max_stall, 1.0);
 }
 
@@ -55,8 +63,9 @@ int64_t StepPacer::prompt_rows(int64_t decoding, int64_t incoming) const {
   if (time.seconds == 0 || time.steps_since >= kMeasureEvery) return 0;
   if (prompt_row_seconds_ == 0) return kFirstRows;
   const auto prompts = static_cast<double>(std::max<int64_t>(incoming, 1));
-  const double one = pace_.max_stall * time.seconds;
-  const double all = (1 + (pace_.max_stall - 1) * prompts) * time.seconds;
+  const double stall = stall_of(pace_, reads_, static_cast<double>(decoding));
+  const double one = stall * time.seconds;
+  const double all = (1 + (stall - 1) * prompts) * time.seconds;
   const double allowed = std::max(one, std::min(all, pace_.target_seconds));
   const double rows = (kMargin * allowed - time.seconds) / prompt_row_seconds_;
   return std::max(static_cast<int64_t>(std::min(rows, 1e6)), kLeastRows);
@@ -64,7 +73,8 @@ int64_t StepPacer::prompt_rows(int64_t decoding, int64_t incoming) const {
 
 void StepPacer::observe(int64_t decoding, int64_t prompt_rows, double seconds) {
   if (decoding == 0) {
-    if (prompt_rows == 0) return;
+    // Rows among hundreds of others of their prompt cost less than few beside answers do.
+    if (prompt_rows == 0 || measured_beside_) return;
     prompt_row_seconds_ =
         average(prompt_row_seconds_, seconds / static_cast<double>(prompt_rows), kNewShare);
     return;
@@ -80,6 +90,7 @@ void StepPacer::observe(int64_t decoding, int64_t prompt_rows, double seconds) {
   if (time.seconds == 0) return;
   // Rows of prompts share the reading of weights with the others, and may seem to cost nothing.
   const double beyond = std::max(seconds - time.seconds, 0.05 * time.seconds);
+  measured_beside_ = true;
   prompt_row_seconds_ =
       average(prompt_row_seconds_, beyond / static_cast<double>(prompt_rows), kNewShare);
 }

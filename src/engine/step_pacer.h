@@ -6,6 +6,11 @@
 // Learns from the times of past steps, since what a row costs depends on the model, the machine,
 // the length of contexts and who else uses the processor.
 //
+// Few sequences that decode with a mixture of experts read few of its experts, and the first rows
+// of a prompt most of the others, for each row chooses its own: a row or two would be all that the
+// bound allows, at many times what a row costs among many, and prompts would hardly come in. There
+// the bound is measured by a step that reads all weights, but is never more than twice max_stall.
+//
 // No clock of its own: whoever runs steps tells how long they took. One thread.
 #pragma once
 
@@ -14,6 +19,7 @@
 #include <cstdint>
 
 #include "engine/scheduler.h"
+#include "models/step_cost.h"
 
 namespace fathom {
 
@@ -22,9 +28,13 @@ struct StepPace {
   double target_seconds = 0.1;  // 0: no bound on how many sequences run
 };
 
+// How many times as long as without, a step with so many sequences that decode may take for one
+// prompt: max_stall, or up to twice that where those sequences read few of the weights.
+double stall_of(const StepPace& pace, const WeightReads& reads, double decoding);
+
 class StepPacer {
  public:
-  explicit StepPacer(const StepPace& pace);
+  explicit StepPacer(const StepPace& pace, const WeightReads& reads = {});
 
   // For the next step, with so many sequences that decode, and so many whose prompt is not yet
   // computed or that wait. Now and then no rows are left for prompts, to learn how long a step
@@ -47,8 +57,10 @@ class StepPacer {
   int64_t prompt_rows(int64_t decoding, int64_t incoming) const;
 
   StepPace pace_;
+  WeightReads reads_;
   std::array<DecodeTime, 64> decode_{};
   double prompt_row_seconds_ = 0;  // beyond the decode step; 0: never measured
+  bool measured_beside_ = false;   // not only in steps of prompts alone
   double step_seconds_ = 0;        // of the last steps in which anybody decoded
 };
 

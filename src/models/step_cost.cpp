@@ -75,6 +75,19 @@ StepCost StepCostModel::of(const StepShape& shape) const {
   return cost;
 }
 
+WeightReads StepCostModel::weight_reads() const {
+  const double all = dense_.bytes + experts_.bytes + head_.bytes;
+  return {.expert_share = all > 0 ? experts_.bytes / all : 0,
+          .experts = experts_count_,
+          .per_token = experts_per_token_};
+}
+
+double WeightReads::of(double rows) const {
+  if (experts <= 0) return 1;
+  const double read = expected_distinct_experts(experts, per_token, rows) / experts;
+  return 1 - expert_share + expert_share * read;
+}
+
 double least_seconds(const StepCost& cost, const MachineLimits& limits) {
   const auto seconds = [](double amount, double per_second) {
     return per_second > 0 ? amount / per_second : 0.0;

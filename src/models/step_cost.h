@@ -33,12 +33,23 @@ struct StepCost {
   double float_ops = 0;  // with plain weights, and attention
 };
 
+// How much of a model's weights a step must read: of a mixture of experts the more, the more rows
+// choose experts; of a dense model always all.
+struct WeightReads {
+  double expert_share = 0;  // of all weight bytes, the routed experts'
+  double experts = 0;       // of one layer; 0: a dense model
+  double per_token = 0;     // of them, that a row is computed by
+
+  double of(double rows) const;  // share of all weight bytes, 0 to 1
+};
+
 // Counts a model's tensors once; then any step. Holds no reference to its arguments.
 class StepCostModel {
  public:
   StepCostModel(const Checkpoint& checkpoint, const CacheLayout& cache);
 
   StepCost of(const StepShape& shape) const;
+  WeightReads weight_reads() const;
 
  private:
   struct Weights {

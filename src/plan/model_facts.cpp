@@ -119,6 +119,13 @@ int64_t ModelFacts::sparse_layers() const {
   return layers;
 }
 
+WeightReads ModelFacts::weight_reads() const {
+  const double all = dense.bytes + experts.bytes + head.bytes;
+  return {.expert_share = all > 0 ? experts.bytes / all : 0,
+          .experts = static_cast<double>(config.moe.experts),
+          .per_token = static_cast<double>(experts_per_token())};
+}
+
 Result<ModelFacts> facts_of(const Checkpoint& checkpoint) {
   ModelFacts facts;
   facts.config = checkpoint.config();

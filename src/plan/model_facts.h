@@ -12,6 +12,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/model_config.h"
 #include "layers/cache.h"
+#include "models/step_cost.h"
 
 namespace fathom::plan {
 
@@ -52,6 +53,7 @@ struct ModelFacts {
   // Of all routed experts that a token is computed by; 0 for dense models.
   int64_t experts_per_token() const { return config.is_moe() ? config.moe.experts_per_token : 0; }
   int64_t sparse_layers() const;
+  WeightReads weight_reads() const;
 };
 
 // A checkpoint on disk, or a folder or file with only a config.json; as stored, or at another

@@ -51,6 +51,7 @@ int64_t cache_tokens_for(const Deployment& deployment, const Demand& demand, dou
 ServerModel largest_server(const Deployment& deployment, const Demand& demand) {
   ServerModel server;
   server.context = deployment.context;
+  server.reads = deployment.model.weight_reads();
   server.max_running = deployment.max_running;
   server.max_batch_tokens = std::max(deployment.max_batch_tokens, deployment.max_running);
   server.max_waiting =

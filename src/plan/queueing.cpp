@@ -98,8 +98,9 @@ struct Prefill {
 Prefill prefill_step(const Table& table, const ServerModel& server, double decoding,
                      double prompts) {
   const double bare = table.time(decoding, 0);
-  const double one = server.pace.max_stall * bare;
-  const double all = (1 + (server.pace.max_stall - 1) * prompts) * bare;
+  const double stall = stall_of(server.pace, server.reads, decoding);
+  const double one = stall * bare;
+  const double all = (1 + (stall - 1) * prompts) * bare;
   const double allowed =
       kMargin * std::max(one, std::min(all, std::max(server.pace.target_seconds, 0.0)));
   const double most = std::max(table.most_rows() - decoding, 1.0);

@@ -148,7 +148,7 @@ class Run {
                     .max_batch_tokens = std::max(server.max_batch_tokens, server.max_running),
                     .prefix_cache = server.prefix_cache},
                    cache),
-        pacer_(server.pace),
+        pacer_(server.pace, server.reads),
         used_(static_cast<size_t>(cache.pages()) + 1, 0.0) {
     const auto count = static_cast<size_t>(total_);
     ttft_.reserve(count);

@@ -27,6 +27,7 @@ struct ServerModel {
   int64_t max_waiting = 1024;  // beyond it, requests are refused
   bool prefix_cache = true;
   StepPace pace = {};
+  WeightReads reads = {};
 };
 
 struct SimulationOptions {

@@ -106,6 +106,20 @@ TEST(StepCost, OnlyExpertsThatAreChosenAreRead) {
   EXPECT_DOUBLE_EQ(costs.of({.sequences = 2}).int8_ops, 2 * 2 * 1024);
 }
 
+TEST(WeightReads, AreAllOfADenseModelAndGrowWithTheRowsThatChooseExperts) {
+  EXPECT_EQ(StepCostModel(dense(), dense_cache()).weight_reads().of(1), 1);
+  Described model = dense();
+  model.config_.moe.experts = 4;
+  model.config_.moe.experts_per_token = 1;
+  // 16360 bytes, as the head and the layer have beside.
+  model.add("model.layers.0.mlp.experts.0.up_proj.weight", DType::kF16, {1, 8180});
+  const WeightReads reads = StepCostModel(model, dense_cache()).weight_reads();
+  EXPECT_DOUBLE_EQ(reads.expert_share, 0.5);
+  EXPECT_DOUBLE_EQ(reads.of(1), 0.5 + 0.5 * 0.25);
+  EXPECT_DOUBLE_EQ(reads.of(2), 0.5 + 0.5 * 0.4375);
+  EXPECT_NEAR(reads.of(1000), 1, 1e-12);
+}
+
 TEST(StepCost, MtpLayersTakeNoPart) {
   Described with = dense();
   with.add("model.layers.1.eh_proj.weight", DType::kQ4_0, {64, 128});

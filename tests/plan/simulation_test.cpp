@@ -117,6 +117,27 @@ TEST(Simulation, ALoadThatIsTooMuchMakesTheQueueGrowOrIsRefused) {
   EXPECT_GT(refusing->refused, 0);
 }
 
+// Each row chooses 6 of 64 experts, which are nine tenths of the weights.
+TEST(Simulation, APromptBesideOneAnswerOfAMixtureOfExpertsNeedNotWaitForItsEnd) {
+  const WeightReads reads{.expert_share = 0.92, .experts = 64, .per_token = 6};
+  const auto mixture = [&reads](const StepWork& work) {
+    const double rows = work.decode_rows + work.prompt_rows;
+    return 0.13 * reads.of(rows) + 0.008 * rows;
+  };
+  ServerModel server = kServer;
+  server.reads = reads;
+  // Alone 2.2 s until the first token, and 4 s for the others: most meet somebody.
+  const Workload workload = open_load(0.14, "256", "128");
+  const auto run = simulate(server, workload, mixture, {.requests = 500});
+  ASSERT_TRUE(run);
+  EXPECT_LT(run->ttft_seconds.p50, 5 * 2.2);
+  // By a row or two in each step, prompts wait for each other's ends.
+  server.reads = {};
+  const auto careful = simulate(server, workload, mixture, {.requests = 500});
+  ASSERT_TRUE(careful);
+  EXPECT_LT(run->ttft_seconds.p50, 0.2 * careful->ttft_seconds.p50);
+}
+
 TEST(Simulation, ASharedBeginningIsComputedOnce) {
   Workload workload = sessions(4, "32", "8");
   workload.shared_prefix_tokens = 640;
