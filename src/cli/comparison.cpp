@@ -38,8 +38,9 @@ std::string group_text(const std::vector<Comparison>& rows, const std::string& g
     if (!row.what.starts_with(group)) continue;
     errors.push_back(std::abs(100 * row.error()));
     if (row.held_out > 0) held_out.push_back(std::abs(off(row.held_out, row.measured)));
-    if (row.other_speeds)
+    if (row.other_speeds) {
       own_speed.push_back(std::abs(off(row.other_speeds->own_speed, row.measured)));
+    }
   }
   if (errors.empty()) return "";
   std::string text = fmt::format("{}: median error {:.1f}%, worst {:.1f}%", group, median(errors),

@@ -21,8 +21,8 @@ struct Comparison {
   std::string unit;  // "tokens/s", "MB", "ms"
   double predicted = 0;
   double measured = 0;
-  double held_out =
-      0;  // predicted by costs that were fitted to the other models alone; 0: not done
+  // Predicted by costs that were fitted to the other models alone; 0: not done.
+  double held_out = 0;
   std::optional<OtherSpeeds> other_speeds = {};
 
   double error() const { return predicted / measured - 1; }

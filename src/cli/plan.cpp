@@ -36,8 +36,8 @@ Result<int> verify_best(const PlanFlags& flags, const plan::Question& question,
   model.model = here->deployment.model.name;
   model.kv_cache = flags.kv_cache;
   model.context = here->deployment.context;
-  model.no_packed_cache =
-      true;  // a look at a large model should not leave a copy of it on the disk
+  // A look at a large model should not leave a copy of it on the disk.
+  model.no_packed_cache = true;
   return verify_plan({.model = model,
                       .deployment = here->deployment,
                       .workload = question.workload,
