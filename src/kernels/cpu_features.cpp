@@ -28,6 +28,7 @@ constexpr uint32_t kAvx512Vl = 1U << 31;
 constexpr uint32_t kAvx512Vnni = 1U << 11;  // leaf 7, ecx
 constexpr uint32_t kAmxTile = 1U << 24;     // leaf 7, edx
 constexpr uint32_t kAmxInt8 = 1U << 25;
+constexpr uint32_t kAvx512Bf16 = 1U << 5;  // leaf 7, subleaf 1, eax
 // Register states the system saves, in XCR0.
 constexpr uint64_t kYmmState = 0x6;
 constexpr uint64_t kZmmState = 0xe6;
@@ -38,6 +39,7 @@ struct Features {
   uint32_t leaf7_ebx = 0;
   uint32_t leaf7_ecx = 0;
   uint32_t leaf7_edx = 0;
+  uint32_t leaf7_1_eax = 0;
   uint64_t saved = 0;
 };
 
@@ -52,6 +54,7 @@ Features read_features() {
     f.leaf7_ebx = b;
     f.leaf7_ecx = c;
     f.leaf7_edx = d;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) f.leaf7_1_eax = a;
   }
   if ((f.leaf1_ecx & kXsaveInUse) != 0) {
     uint32_t low = 0;
@@ -104,6 +107,10 @@ bool cpu_has_avx512_vnni() {
          all(f.leaf7_ecx, kAvx512Vnni) && all(f.saved, kZmmState);
 }
 
+bool cpu_has_avx512_bf16() {
+  return cpu_has_avx512_vnni() && all(features().leaf7_1_eax, kAvx512Bf16);
+}
+
 bool cpu_has_amx() {
   static const bool kHas = [] {
     const Features& f = features();
@@ -117,6 +124,9 @@ bool cpu_has_avx2() {
   return false;
 }
 bool cpu_has_avx512_vnni() {
+  return false;
+}
+bool cpu_has_avx512_bf16() {
   return false;
 }
 bool cpu_has_amx() {

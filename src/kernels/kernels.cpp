@@ -8,6 +8,7 @@ namespace fathom {
 
 const VectorOps* best_ops() {
   if (amx_ops() != nullptr && cpu_has_amx()) return amx_ops();
+  if (avx512_bf16_ops() != nullptr && cpu_has_avx512_bf16()) return avx512_bf16_ops();
   if (cpu_has_avx512_vnni() && avx512_ops() != nullptr) return avx512_ops();
   if (cpu_has_avx2()) return avx2_ops();
   if (cpu_has_neon_i8mm() && neon_i8mm_ops() != nullptr) return neon_i8mm_ops();

@@ -15,6 +15,7 @@ namespace {
 
 std::string_view best_of_this_cpu() {
   if (cpu_has_amx() && amx_ops() != nullptr) return "avx512-amx";
+  if (cpu_has_avx512_bf16() && avx512_bf16_ops() != nullptr) return "avx512-bf16";
   if (cpu_has_avx512_vnni()) return "avx512-vnni";
   if (cpu_has_avx2()) return "avx2";
   if (cpu_has_neon_i8mm()) return "neon-i8mm";
@@ -68,6 +69,12 @@ TEST(Kernels, Avx512IsTestedEmulated) {
   if (testing::emulated_avx512_ops() == nullptr)
     GTEST_SKIP() << "built without libsimde-dev, or by clang";
   EXPECT_EQ(testing::instruction_sets().back(), testing::emulated_avx512_ops());
+}
+
+TEST(Kernels, Avx512WithBf16IsTestedOnThisCpu) {
+  if (avx512_bf16_ops() == nullptr) GTEST_SKIP() << "built by a compiler without AVX512_BF16";
+  if (!cpu_has_avx512_bf16()) GTEST_SKIP() << "this CPU lacks AVX512_BF16";
+  EXPECT_EQ(testing::attention_sets().back(), avx512_bf16_ops());
 }
 
 TEST(Kernels, AmxIsTestedOnThisCpu) {

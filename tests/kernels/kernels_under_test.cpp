@@ -69,6 +69,12 @@ std::vector<const VectorOps*> instruction_sets() {
   return sets;
 }
 
+std::vector<const VectorOps*> attention_sets() {
+  std::vector<const VectorOps*> sets = instruction_sets();
+  if (avx512_bf16_ops() != nullptr && cpu_has_avx512_bf16()) sets.push_back(avx512_bf16_ops());
+  return sets;
+}
+
 std::vector<const VectorOps*> matmul_sets() {
   std::vector<const VectorOps*> sets = instruction_sets();
   if (amx_ops() != nullptr && cpu_has_amx()) sets.push_back(amx_ops());

@@ -19,6 +19,8 @@ std::vector<const VectorOps*> instruction_sets();
 const VectorOps* emulated_avx512_ops();
 // Those with AMX tiles, which differ in matrix products alone; null likewise.
 const VectorOps* emulated_amx_ops();
+// instruction_sets(), and those that differ from them in attention alone.
+std::vector<const VectorOps*> attention_sets();
 // instruction_sets(), and those that differ from them in matrix products alone.
 std::vector<const VectorOps*> matmul_sets();
 std::unique_ptr<Kernels> make_kernels(const VectorOps& ops, int threads);

@@ -1,3 +1,4 @@
+#include "kernels/cpu_features.h"
 #include "kernels/packed/vector_ops.h"
 
 #if defined(__AVX512F__) && defined(__AVX512VNNI__) && defined(__AMX_INT8__)
@@ -13,7 +14,8 @@ void matmul(int dtype, const MatmulTile& tile) {
 }
 
 VectorOps make_ops() {
-  VectorOps ops = *avx512_ops();
+  const bool pairs = avx512_bf16_ops() != nullptr && cpu_has_avx512_bf16();
+  VectorOps ops = pairs ? *avx512_bf16_ops() : *avx512_ops();
   ops.name = "avx512-amx";
   ops.matmul = matmul;
   ops.burn_codes = avx512::burn_tiles<amx::HardwareTiles>;

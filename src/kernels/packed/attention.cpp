@@ -21,7 +21,10 @@ struct Strides {
 
   Strides(const AttentionShape& shape, const CacheView& cache, int64_t rows, int lanes)
       : key(round_up(shape.key_dim, lanes)), value(round_up(shape.value_dim, lanes)) {
-    tile = round_up(kAttentionTile * (key + (cache.values_in_keys ? 0 : value) + rows), 16);
+    tile = kAttentionTile * (key + (cache.values_in_keys ? 0 : value) + rows);
+    // The queries and weights of a latent cache, once more as BF16.
+    if (cache.values_in_keys) tile += rows * (key + kAttentionTile) / 2;
+    tile = round_up(tile, 16);
   }
 };
 

@@ -72,7 +72,7 @@ struct AttentionPass {
   CacheRows value_rows;
   AttentionAhead next;       // of the same layer: fetched while this pass computes
   const float* q = nullptr;  // [rows, key_stride], scaled, zero beyond key_dim
-  float* tile = nullptr;     // scratch: attention_tile_floats()
+  float* tile = nullptr;     // scratch, of PackedKernels' size
   // Results: running maximum, sum of weights, and unnormalised sum of values [rows, value_stride].
   float* maximum = nullptr;
   float* total = nullptr;
@@ -116,7 +116,8 @@ struct VectorOps {
 // business.
 const VectorOps* avx2_ops();
 const VectorOps* avx512_ops();
-const VectorOps* amx_ops();  // avx512_ops() with products of tiles
+const VectorOps* avx512_bf16_ops();  // avx512_ops() with attention over latent caches in BF16
+const VectorOps* amx_ops();          // one of these with products of tiles
 const VectorOps* neon_ops();
 const VectorOps* neon_dotprod_ops();
 const VectorOps* neon_i8mm_ops();
