@@ -1,5 +1,5 @@
 # The commands of this repository. Each can be run again at any time and does only what is left.
-.PHONY: help demo test test-arm clients web bench sanitize fuzz format lint install clean
+.PHONY: help demo test test-arm clients soak web bench sanitize fuzz format lint install clean
 .DEFAULT_GOAL := help
 PREFIX ?= /usr/local
 
@@ -17,6 +17,9 @@ test-arm: ## cross-compile the kernels for ARM and run their tests emulated
 
 clients: ## run real clients of OpenAI's API against the server
 	@scripts/client_tests.sh
+
+soak: ## put five minutes of mixed and unfriendly load on the server (SOAK_SECONDS=300)
+	@scripts/soak.sh
 
 web: ## build the web page anew and test it in Chromium
 	@scripts/web_tests.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the clients that people use against `fathom serve` with the default model: the official
 # openai packages for Python and Node, schemathesis and lm-eval, each in a place of its own under
-# build/; then SOAK_SECONDS (60) of mixed load (bench/soak.py).
+# build/.
 source "$(dirname "$0")/common.sh"
 
 scripts/setup.sh clients
@@ -53,7 +53,3 @@ fi
 step "Testing with real clients"
 FATHOM_NODE_CLIENT=$PWD/$node "$environment/bin/python" -m pytest -q -p no:cacheprovider \
   --durations=5 tests/clients
-
-seconds=${SOAK_SECONDS:-60}
-step "$seconds s of mixed load"
-"$environment/bin/python" bench/soak.py "$build/fathom" --seconds "$seconds"
