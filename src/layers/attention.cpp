@@ -58,8 +58,11 @@ void GroupedQueryAttention::forward(const Step& step, const float* x, float* y) 
   float* v = step.workspace.floats(step.rows * kv_width);   // [rows, kv_heads * dim]
   float* out = step.workspace.floats(step.rows * q_width);  // [rows, heads * dim]
 
-  // What fine inputs win and cost: docs/performance.md, "Accuracy".
-  project(step, x, hidden, {{&q_, q, q_width}, {&k_, k, kv_width, true}, {&v_, v, kv_width, true}});
+  // What fine inputs win and cost: docs/performance.md, "Accuracy". A key that several heads share
+  // is wrong for all of them; of keys of their own the mean hardly shows it, and they cost more.
+  const bool shared = shape_.kv_heads < shape_.heads;
+  project(step, x, hidden,
+          {{&q_, q, q_width}, {&k_, k, kv_width, shared}, {&v_, v, kv_width, true}});
   if (q_norm_) {
     q_norm_->forward(step.kernels, q, dim, step.rows * shape_.heads, q, dim);
     k_norm_->forward(step.kernels, k, dim, step.rows * shape_.kv_heads, k, dim);
