@@ -35,6 +35,11 @@ struct HttpOptions {
   std::chrono::milliseconds body_time{60'000};
   std::chrono::milliseconds write_time{30'000};  // for a client to take what waits for it
   std::chrono::milliseconds idle_time{120'000};  // between two requests
+  // What a client may go on sending after its request was refused: until it has been silent for so
+  // long, in all, and so many bytes.
+  std::chrono::milliseconds linger_silence{2'000};
+  std::chrono::milliseconds linger_time{30'000};
+  size_t linger_bytes = size_t{64} << 20;
 };
 
 using HttpHandler = std::function<void(HttpRequest, std::shared_ptr<Exchange>)>;

@@ -272,6 +272,14 @@ def test_errors_have_openais_shape(client):
     assert "Only text" in error.value.message
 
 
+def test_a_body_that_is_too_large_is_refused_with_a_reason(client):
+    with pytest.raises(openai.APIStatusError) as error:
+        client.chat.completions.create(
+            model="small", messages=[{"role": "user", "content": "a" * (16 << 20)}])
+    assert error.value.status_code == 413
+    assert "larger than" in error.value.message
+
+
 def test_many_at_once(address):
     async def ask_all():
         async with openai.AsyncOpenAI(base_url=address + "/v1", api_key="none") as client:

@@ -1,5 +1,6 @@
 #include "serve/http_server.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -130,6 +131,65 @@ TEST(HttpServer, RefusesHeadsAndBodiesPastTheirLimits) {
   EXPECT_EQ(status_of(ask(server->port(),
                           http_request("GET", "/x", {}, "X: " + std::string(3000, 'a') + "\r\n"))),
             431);
+}
+
+// As Python's http.client does: it sends all it has before it reads.
+TEST(HttpServer, LetsAClientSendWhatIsRefusedToItsEnd) {
+  const auto server = start({.body_bytes = 1000});
+  const std::string large(size_t{24} << 20, 'a');
+  for (const std::string& request :
+       {http_request("POST", "/x", large),
+        fmt::format(
+            "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n"
+            "0\r\n\r\n",
+            large.size(), large),
+        http_request("POST", "/x", large, "Content-Length: 3\r\n")}) {
+    RawClient client(server->port());
+    EXPECT_TRUE(client.send(request));
+    const std::string all = client.read_all();
+    EXPECT_TRUE(status_of(all) == 413 || status_of(all) == 400) << all.substr(0, 100);
+    EXPECT_EQ(all.find("HTTP/1.1", 8), std::string::npos);
+  }
+}
+
+TEST(HttpServer, ReadsNoMoreOfWhatItRefusedThanItsLimits) {
+  const std::string head = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+  const std::string piece(size_t{1} << 20, 'a');
+  {
+    // More bytes than the limit and than the system's buffers hold.
+    const auto server = start({.body_bytes = 1000, .linger_bytes = 10'000});
+    RawClient client(server->port());
+    client.send(head);
+    int sent = 0;
+    while (sent < 100 && client.send(piece)) ++sent;
+    EXPECT_LT(sent, 100);
+  }
+  {
+    // A client that falls silent.
+    const auto server = start({.body_bytes = 1000, .linger_silence = milliseconds(50)});
+    RawClient client(server->port());
+    client.send(head);
+    EXPECT_EQ(status_of(client.read_all()), 413);
+    while (server->connections() > 0) std::this_thread::sleep_for(milliseconds(1));
+  }
+  {
+    // A client that never does.
+    const auto server = start({.body_bytes = 1000, .linger_time = milliseconds(50)});
+    RawClient client(server->port());
+    client.send(head);
+    while (client.send("a")) std::this_thread::sleep_for(milliseconds(1));
+    EXPECT_EQ(server->connections(), 0);
+  }
+}
+
+TEST(HttpServer, KeepsNoMemoryOfBodiesForARequestThatItRefused) {
+  const auto server = start({.body_bytes = 1000, .all_body_bytes = 1500});
+  RawClient refused(server->port());
+  // In chunks, so that the whole limit is set aside until the body turns out too large.
+  refused.send("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" +
+               std::string(1001, 'a'));
+  EXPECT_EQ(status_of(refused.read_response()), 413);
+  EXPECT_EQ(status_of(ask(server->port(), http_request("POST", "/x", std::string(900, 'b')))), 200);
 }
 
 TEST(HttpServer, RefusesABodyThatWouldPassTheMemoryForAllBodies) {
