@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Measures Fathom and llama.cpp side by side: same file, same threads, in turn, several times.
+"""Measures Fathom and its peers side by side: same file, same threads, in turn, several times.
 
 Prints medians and ratios as a table or, with --json, as one object; --write updates the table in
 docs/performance.md. llama.cpp comes from the package llama-cpp-python, compiled for this machine's
-processor into an environment of its own (--environment) the first time; that takes minutes. Models:
+processor into an environment of its own (--environment) the first time; that takes minutes. With --openvino
+OpenVINO GenAI runs beside them, on files that have a tokenizer. Models:
   smollm2       the default model (`make demo` fetches it)
   distill-1.5b, lite-6.7b, v2-lite-16b
                 real shapes with random Q4_0 weights (bench/shape_files.py), written to --cache
@@ -41,6 +42,18 @@ TARGETS = {"smollm2": {"prefill 256": 2, "decode 1": 1.3, "decode 16": 2.5, "dec
            "distill-1.5b": {"prefill 256": 2.2, "decode 1": 1, "decode 16": 2.5, "decode 64": 2.8},
            "lite-6.7b": {"prefill 256": 2.2, "decode 1": 1, "decode 16": 2.5, "decode 64": 2.8},
            "v2-lite-16b": {"prefill 256": 3, "decode 1": 1.15, "decode 16": 2, "decode 64": 2.5}}
+
+
+def make_openvino_environment(folder):
+    """The Python of an environment with requirements-openvino.txt."""
+    python = folder / "bin" / "python"
+    if not python.exists() or subprocess.run([python, "-c", "import openvino_genai"], check=False,
+                                             capture_output=True).returncode != 0:
+        requirements = HERE / "requirements-openvino.txt"
+        print(f"installing {requirements} into {folder}", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
+    return python
 
 
 def make_environment(folder):
@@ -91,19 +104,22 @@ def key_of(result):
 
 
 def measure(name, path, options, python):
-    """Speeds of both programs, by what was measured: {"prefill 256": {"fathom": [..], ...}}."""
+    """Speeds of all programs, by what was measured: {"prefill 256": {"fathom": [..], ...}}."""
     steps = options.decode or STEPS.get(name, 12)
     common = ["--threads", options.threads, "--prefill", options.prefill, "--decode", steps, "--batch",
               options.batch, "--repeat", options.prefill_repeat]
     commands = {"fathom": [options.fathom, "bench", "-m", path, *common, "--json"],
                 "llama.cpp": [python, HERE / "llama_cpp_peer.py", path, *common]}
+    if options.openvino:
+        openvino = make_openvino_environment(options.environment.with_name("openvino"))
+        commands["OpenVINO"] = [openvino, HERE / "openvino_peer.py", path, *common]
     speeds = {}
     for turn in range(options.repeat):
         print(f"{name}: run {turn + 1} of {options.repeat}", file=sys.stderr)
         reports = run_in_turn(commands, options.wrap)
         for program, report in reports.items():
             for result in report["results"]:
-                speed = speeds.setdefault(key_of(result), {"fathom": [], "llama.cpp": [], "share": []})
+                speed = speeds.setdefault(key_of(result), {"share": []} | {p: [] for p in commands})
                 speed[program].append(result["tokens_per_second"])
                 if "share_of_limit" in result:
                     speed["share"].append(result["share_of_limit"])
@@ -114,12 +130,13 @@ def measure(name, path, options, python):
 def summarise(measured):
     rows = []
     for what, speed in measured["speeds"].items():
-        fathom, peer = statistics.median(speed["fathom"]), statistics.median(speed["llama.cpp"])
-        rows.append({"what": what, "fathom": fathom, "llama.cpp": peer, "ratio": fathom / peer,
-                     "fathom_range": [min(speed["fathom"]), max(speed["fathom"])],
-                     "llama.cpp_range": [min(speed["llama.cpp"]), max(speed["llama.cpp"])],
-                     "share_of_limit": statistics.median(speed["share"]) if speed["share"] else None,
-                     "target": TARGETS.get(measured["model"], {}).get(what)})
+        row = {"what": what, "share_of_limit": statistics.median(speed["share"]) if speed["share"] else None,
+               "target": TARGETS.get(measured["model"], {}).get(what)}
+        for program in measured["commands"]:
+            row |= {program: statistics.median(speed[program]),
+                    program + "_range": [min(speed[program]), max(speed[program])]}
+        row["ratio"] = row["fathom"] / row["llama.cpp"]
+        rows.append(row)
     return rows
 
 
@@ -131,12 +148,15 @@ def table(rows):
         low, high = row[program + "_range"]
         return f"{number(row[program])} ({number(low)}–{number(high)})"
 
-    lines = ["| | Fathom | llama.cpp | ratio | target | share of the limit |", "| --- | --- | --- | --- | --- | --- |"]
+    also = ["OpenVINO"] if "OpenVINO" in rows[0] else []
+    heads = ["", "Fathom", "llama.cpp", "ratio", "target", *also, *["ratio" for _ in also], "share of the limit"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     for row in rows:
-        target = f"{row['target']:.2f}" if row["target"] else ""
-        share = f"{row['share_of_limit']:.0%}" if row["share_of_limit"] else ""
-        lines.append(f"| {row['what']} | {spread(row, 'fathom')} | {spread(row, 'llama.cpp')} | "
-                     f"{row['ratio']:.2f} | {target} | {share} |")
+        cells = [row["what"], spread(row, "fathom"), spread(row, "llama.cpp"), f"{row['ratio']:.2f}",
+                 f"{row['target']:.2f}" if row["target"] else "", *[spread(row, peer) for peer in also],
+                 *[f"{row['fathom'] / row[peer]:.2f}" for peer in also],
+                 f"{row['share_of_limit']:.0%}" if row["share_of_limit"] else ""]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -157,15 +177,18 @@ def section(measured, options):
     """What docs/performance.md says of one model."""
     peer = measured["reports"]["llama.cpp"]
     settings = peer["settings"]
+    others = "".join(f"; openvino-genai {report['version']} with its own settings"
+                     for program, report in measured["reports"].items() if program == "OpenVINO")
     lines = [
         f"{datetime.date.today()}, commit {commit()}, {cpu()}, {options.threads} threads; "
         f"llama-cpp-python {peer['version']} ({peer['system'].strip(' |')}), flash attention "
         f"{'on' if settings['flash'] else 'off'}, n_ubatch {settings['ubatch']}, a cache of its own for "
-        f"{'all sequences together' if settings['unified'] else 'each sequence'}. Tokens per second, "
+        f"{'all sequences together' if settings['unified'] else 'each sequence'}{others}. Tokens per second, "
         f"median of {options.repeat} runs in turn (lowest–highest); decode of {measured['steps']} steps.", "",
         table(summarise(measured)), "", "```sh",
-        f"bench/peers.py --repeat {options.repeat} {measured['model']}    # runs in turn", ]
-    for program in ("fathom", "llama.cpp"):
+        f"bench/peers.py --repeat {options.repeat} {'--openvino ' if others else ''}{measured['model']}"
+        "    # runs in turn", ]
+    for program in measured["commands"]:
         command = measured["commands"][program]
         for path, short in ((str(options.fathom), "fathom"), (str(ROOT) + "/", "")):
             command = command.replace(path, short)
@@ -194,6 +217,7 @@ def main():
     parser.add_argument("--prefill-repeat", type=int, default=1, help="prefills in one run to take the best of (1)")
     parser.add_argument("--decode", type=int, help="steps (fewer for larger models)")
     parser.add_argument("--batch", default="1,16,64", metavar="N,...")
+    parser.add_argument("--openvino", action="store_true", help="measure OpenVINO GenAI, too")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--write", action="store_true", help="replace the models' tables in docs/performance.md")
     parser.add_argument("--fathom", type=pathlib.Path, default=ROOT / "build" / "fathom", metavar="PROGRAM")
