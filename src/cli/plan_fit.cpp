@@ -198,10 +198,6 @@ Result<int> fit_plan(const FitFlags& flags) {
   }
   print(fmt::format("{}\n{}\n{}", machine.hardware.title,
                     comparison_table(rows, {"prefill", "decode"}), serving.text()));
-  if (serving.measured) {
-    print(fmt::format("steps of a server with prompts beside answers take {:.2f} times as long\n",
-                      costs.serve_mixed_factor));
-  }
   return 0;
 }
 

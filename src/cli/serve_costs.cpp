@@ -14,7 +14,6 @@
 #include "base/median.h"
 #include "cli/loopback_server.h"
 #include "cli/model_options.h"
-#include "cli/step_speed.h"
 #include "engine/engine.h"
 #include "engine/serving_engine.h"
 #include "plan/deployment.h"
@@ -26,11 +25,6 @@ constexpr int64_t kPromptWords = 16;
 constexpr int64_t kAnswerTokens = 48;
 constexpr int kManyAnswers = 32;
 constexpr int kRepeats = 5;
-// Sessions that ask again at once, so that most prompts meet answers.
-constexpr int kMixedSessions = 4;
-constexpr int kMixedRequests = 80;
-constexpr int kMixedLength = 64;  // words of a prompt and tokens of an answer
-constexpr double kMostMixedFactor = 3;
 
 using Clock = std::chrono::steady_clock;
 
@@ -137,43 +131,6 @@ Result<Pairs> ask_both(ServingEngine& serving, const LoopbackServer& server, int
                .later_first_token = median(later)};
 }
 
-// Adds up the steps that compute prompts beside answers.
-class MixedStepsObserver final : public StepObserver {
- public:
-  explicit MixedStepsObserver(const plan::UnitCounter& counter) : counter_(counter) {}
-
-  void on_step(const ServedStep& step) override {
-    if (step.decode_rows == 0 || step.prompt_rows == 0) return;
-    const auto count = counter_.count(work_of(step));
-    for (size_t i = 0; i < mixed_.units.size(); ++i) mixed_.units[i] += count.units[i];
-    mixed_.seconds += step.model_seconds;
-  }
-  const MixedSteps& mixed() const { return mixed_; }
-
- private:
-  const plan::UnitCounter& counter_;
-  MixedSteps mixed_;
-};
-
-Result<MixedSteps> measure_mixed(const Model& model, const plan::UnitCounter& counter) {
-  MixedStepsObserver observer(counter);
-  ServingOptions options;
-  options.observer = &observer;
-  loadtest::WorkloadOptions lengths;
-  lengths.seed = 1000;
-  FATHOM_TRY(lengths.prompt_words, loadtest::Lengths::parse(fmt::to_string(kMixedLength), "words"));
-  FATHOM_TRY(lengths.output_tokens,
-             loadtest::Lengths::parse(fmt::to_string(kMixedLength), "tokens"));
-  loadtest::RunOptions run;
-  run.sessions = kMixedSessions;
-  run.requests = kMixedRequests;
-  {
-    FATHOM_TRY(const auto server, LoopbackServer::start(model, options));
-    FATHOM_TRY(const auto summary, server->put(run, loadtest::Workload(lengths)));
-  }
-  return observer.mixed();
-}
-
 struct Beside {
   double step = 0;   // of the engine's own time between steps, without the model
   double logit = 0;  // for each logit
@@ -206,10 +163,6 @@ void ServeCosts::apply(plan::StepCosts& costs) const {
   costs.serve_token_seconds = token_seconds;
   costs.serve_request_seconds = request_seconds;
   costs.program_bytes = program_bytes;
-  const double parts = costs.seconds_of(mixed.units);
-  if (parts > 0) {
-    costs.serve_mixed_factor = std::clamp(mixed.seconds / parts, 1.0, kMostMixedFactor);
-  }
 }
 
 std::string ServeCosts::text() const {
@@ -259,7 +212,6 @@ Result<ServeCosts> measure_serve_costs(const ModelOptions& model) {
   costs.token_seconds = std::max(0.0, (all - one) / (kManyAnswers - 1));
   costs.step_seconds = beside.step + std::max(0.0, one - costs.token_seconds);
   costs.request_seconds = std::max(0.0, few.later_first_token);
-  FATHOM_TRY(costs.mixed, measure_mixed(loaded, plan::UnitCounter(facts, deployment.cache)));
   costs.measured = true;
   return costs;
 }

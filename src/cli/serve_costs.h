@@ -13,12 +13,6 @@
 
 namespace fathom::cli {
 
-// Steps of a server that computed prompts beside answers.
-struct MixedSteps {
-  plan::UnitCounts units{};  // of all of them, and
-  double seconds = 0;        // what their model took
-};
-
 struct ServeCosts {
   bool measured = false;  // false: there is no such model here
   double step_seconds = 0;
@@ -26,9 +20,7 @@ struct ServeCosts {
   double token_seconds = 0;    // for each token: writing it to a client, who reads it
   double request_seconds = 0;  // until a prompt is tokens and the first token with its client
   double program_bytes = 0;
-  MixedSteps mixed;
 
-  // Needs the costs of the model's own units, to say what mixed steps take beyond them.
   void apply(plan::StepCosts& costs) const;
   std::string text() const;
 };

@@ -35,13 +35,10 @@ StepSpeed& StepSpeed::operator+=(const StepSpeed& more) {
   return *this;
 }
 
-StepSpeedObserver::StepSpeedObserver(const plan::Deployment& deployment)
-    : timer_(deployment), mixed_factor_(deployment.hardware.costs->serve_mixed_factor) {}
+StepSpeedObserver::StepSpeedObserver(const plan::Deployment& deployment) : timer_(deployment) {}
 
 void StepSpeedObserver::on_step(const ServedStep& step) {
-  const plan::StepWork work = work_of(step);
-  const bool mixed = step.decode_rows > 0 && step.prompt_rows > 0;
-  const double predicted = timer_.time(work).model * (mixed ? mixed_factor_ : 1);
+  const double predicted = timer_.time(work_of(step)).model;
   const std::lock_guard lock(mutex_);
   speed_ += {.steps = 1, .predicted_seconds = predicted, .measured_seconds = step.model_seconds};
 }

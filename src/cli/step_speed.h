@@ -37,7 +37,6 @@ class StepSpeedObserver final : public StepObserver {
 
  private:
   plan::StepTimer timer_;
-  double mixed_factor_ = 1;
   std::mutex mutex_;
   StepSpeed speed_;
 };

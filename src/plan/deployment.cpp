@@ -228,8 +228,8 @@ StepTime StepTimer::time(const StepWork& work) const {
   if (hardware_.costs != nullptr) {
     const StepCosts& costs = *hardware_.costs;
     const UnitCounts& units = count.units;
-    for (const size_t unit :
-         {Unit::kStep, Unit::kLayer, Unit::kRowWidth, Unit::kExpert, Unit::kExpertRow}) {
+    for (const size_t unit : {Unit::kStep, Unit::kLayer, Unit::kRowLayer, Unit::kRowWidth,
+                              Unit::kExpert, Unit::kExpertRow}) {
       time.overhead += units[unit] * costs.seconds[unit];
     }
     time.model = costs.seconds_of(units) / tp_ + time.link + time.host;
@@ -237,8 +237,7 @@ StepTime StepTimer::time(const StepWork& work) const {
         costs.serve_step_seconds +
         (costs.serve_logit_seconds * vocab_ + costs.serve_token_seconds) * work.logits;
     time.overhead += serving;
-    const bool mixed = work.decode_rows > 0 && work.prompt_rows > 0;
-    time.seconds = time.model * (mixed ? costs.serve_mixed_factor : 1) + serving;
+    time.seconds = time.model + serving;
   } else {
     const Efficiency& efficiency = hardware_.efficiency;
     time.memory /= efficiency.memory;

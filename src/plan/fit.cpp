@@ -269,7 +269,6 @@ std::optional<KeptFit> read_fit(const std::filesystem::path& file, const ThisMac
       !take(json->value("serve_logit_seconds", Json()), kept.costs.serve_logit_seconds) ||
       !take(json->value("serve_token_seconds", Json()), kept.costs.serve_token_seconds) ||
       !take(json->value("serve_request_seconds", Json()), kept.costs.serve_request_seconds) ||
-      !take(json->value("serve_mixed_factor", Json()), kept.costs.serve_mixed_factor) ||
       !take(json->value("program_bytes", Json()), kept.costs.program_bytes)) {
     return std::nullopt;
   }
@@ -285,7 +284,6 @@ Status write_fit(const std::filesystem::path& file, const ThisMachine& machine,
                      {"serve_logit_seconds", costs.serve_logit_seconds},
                      {"serve_token_seconds", costs.serve_token_seconds},
                      {"serve_request_seconds", costs.serve_request_seconds},
-                     {"serve_mixed_factor", costs.serve_mixed_factor},
                      {"program_bytes", costs.program_bytes},
                      {"seconds", costs.seconds}};
   return write_measurements(file, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");

@@ -37,8 +37,11 @@ double packed_bytes(DType dtype, int64_t rows, int64_t cols) {
 
 void add_matrix(Part& part, DType dtype, int64_t rows, int64_t cols) {
   part.bytes += packed_bytes(dtype, rows, cols);
-  (has_codes(dtype) ? part.int8_elements : part.float_elements) +=
-      static_cast<double>(rows) * static_cast<double>(cols);
+  const double elements = static_cast<double>(rows) * static_cast<double>(cols);
+  (has_codes(dtype) ? part.int8_elements : part.float_elements) += elements;
+  if (!has_codes(dtype)) return;
+  const CodeFormat format = code_format(dtype);
+  if (format.minimum || format.zero_point) part.minimum_elements += elements;
 }
 
 // What a tensor becomes in memory; vectors become F32.
@@ -91,6 +94,7 @@ void count(ModelFacts& facts, const std::vector<Tensor>& tensors, int64_t expert
   }
   facts.experts.bytes *= static_cast<double>(experts);
   facts.experts.int8_elements *= static_cast<double>(experts);
+  facts.experts.minimum_elements *= static_cast<double>(experts);
   facts.experts.float_elements *= static_cast<double>(experts);
   double weights = facts.dense.bytes + facts.experts.bytes + embedding.bytes;
   if (!config.tied_embeddings) weights += facts.head.bytes;

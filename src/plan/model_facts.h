@@ -18,9 +18,10 @@ namespace fathom::plan {
 
 // Bytes and elements of a part of a model, all layers together.
 struct Part {
-  double bytes = 0;           // packed, as a step reads them
-  double int8_elements = 0;   // of quantised matrices
-  double float_elements = 0;  // of plain ones
+  double bytes = 0;             // packed, as a step reads them
+  double int8_elements = 0;     // of quantised matrices
+  double minimum_elements = 0;  // of these, where each block has a minimum or a zero point
+  double float_elements = 0;    // of plain ones
 };
 
 struct ModelFacts {

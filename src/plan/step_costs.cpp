@@ -36,6 +36,7 @@ void UnitCounter::add(const Part& part, double share, double rows, Count& count)
         i + 1 < kRowKnots.size() ? kRowKnots[i + 1] : std::numeric_limits<double>::infinity();
     units[Unit::kCodeRow + i] += codes * std::max(0.0, std::min(rows, end) - kRowKnots[i]);
   }
+  units[Unit::kMinimumRow] += share * part.minimum_elements * rows;
   const double floats = share * part.float_elements;
   units[Unit::kFloat] += floats;
   units[Unit::kFloatRow] += floats * std::max(0.0, rows - 1);
@@ -51,6 +52,7 @@ UnitCounter::Count UnitCounter::count(const StepWork& work) const {
   units[Unit::kStep] = 1;
   units[Unit::kLayer] = layers_;
   units[Unit::kRowWidth] = rows * layers_ * hidden_;
+  units[Unit::kRowLayer] = rows * layers_;
   add(dense_, 1, rows, count);
   if (work.logits > 0) add(head_, 1, work.logits, count);
   if (experts_count_ > 0) {
@@ -87,10 +89,12 @@ StepCosts likely_costs(const Ceilings& ceilings) {
   StepCosts costs;
   costs.seconds[Unit::kStep] = 20e-6;
   costs.seconds[Unit::kLayer] = 20e-6;
+  costs.seconds[Unit::kRowLayer] = 1e-6;
   costs.seconds[Unit::kRowWidth] = 4 * real;
   costs.seconds[Unit::kWeightByte] = byte;
   costs.seconds[Unit::kCode] = code / 10;
   for (size_t i = 0; i < kRowKnots.size(); ++i) costs.seconds[Unit::kCodeRow + i] = code;
+  costs.seconds[Unit::kMinimumRow] = code / 4;
   costs.seconds[Unit::kFloat] = real / 10;
   costs.seconds[Unit::kFloatRow] = real;
   costs.seconds[Unit::kExpert] = 2e-6;

@@ -22,14 +22,17 @@ struct Unit {
   enum : size_t {
     kStep,        // one step
     kLayer,       // of dense or shared work: parallel regions to start
+    kRowLayer,    // rows * layers: what a row costs however narrow the model is
     kRowWidth,    // rows * layers * hidden size: norms, rotation, activations
     kWeightByte,  // of matrices, read once a step
     kCode,        // elements of quantised matrices, for the first row
     kCodeRow,     // ... for each further row: one unit between each two knots
-    kFloat = kCodeRow + kRowKnots.size(),  // elements of plain matrices, for the first row
-    kFloatRow,                             // for each further row
-    kExpert,                               // expert of a layer that has rows
-    kExpertRow,                            // rows * experts of each * hidden size
+    // elements whose blocks have a minimum or a zero point, for each row, beyond other codes
+    kMinimumRow = kCodeRow + kRowKnots.size(),
+    kFloat,       // elements of plain matrices, for the first row
+    kFloatRow,    // for each further row
+    kExpert,      // expert of a layer that has rows
+    kExpertRow,   // rows * experts of each * hidden size
     kDecodePair,  // one query head looking at one position, times widths of key and value, one row
                   // a sequence
     kPromptPair,  // the same for rows of prompts, which share what they read
@@ -101,9 +104,6 @@ struct StepCosts {
   // request until its first token.
   double serve_token_seconds = 0;
   double serve_request_seconds = 0;
-  // Steps that compute prompts beside answers take so many times what their parts do: they come
-  // when a request does, whose socket and tokenizer want the same cores.
-  double serve_mixed_factor = 1;
   double program_bytes = 0;  // of the process without weights, cache, activations and tokenizer
 
   double seconds_of(const UnitCounts& units) const;

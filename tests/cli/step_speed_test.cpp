@@ -26,7 +26,6 @@ plan::Deployment tiny_deployment() {
   costs.serve_step_seconds = 0.001;
   costs.serve_token_seconds = 1e-4;
   costs.serve_request_seconds = 0.005;
-  costs.serve_mixed_factor = 1.5;
   deployment.hardware.costs = std::make_shared<const plan::StepCosts>(costs);
   return deployment;
 }
@@ -35,8 +34,8 @@ constexpr ServedStep kDecode{.decode_rows = 4, .decode_context = 400, .logits = 
 constexpr ServedStep kMixed{
     .decode_rows = 4, .decode_context = 400, .prompt_rows = 64, .prompt_context = 0, .logits = 5};
 
-double predicted_seconds(const plan::Deployment& deployment, const ServedStep& step, double mixed) {
-  return plan::StepTimer(deployment).time(cli::work_of(step)).model * mixed;
+double predicted_seconds(const plan::Deployment& deployment, const ServedStep& step) {
+  return plan::StepTimer(deployment).time(cli::work_of(step)).model;
 }
 
 TEST(WorkOf, TakesTheMeanContextOfSequences) {
@@ -54,10 +53,10 @@ TEST(StepSpeed, IsWhatStepsTookOverWhatTheyWerePredictedToTake) {
   cli::StepSpeedObserver observer(deployment);
   EXPECT_EQ(observer.take().factor(), 1);
   ServedStep step = kDecode;
-  step.model_seconds = 2 * predicted_seconds(deployment, kDecode, 1);
+  step.model_seconds = 2 * predicted_seconds(deployment, kDecode);
   observer.on_step(step);
   step = kMixed;
-  step.model_seconds = 2 * predicted_seconds(deployment, kMixed, 1.5);
+  step.model_seconds = 2 * predicted_seconds(deployment, kMixed);
   observer.on_step(step);
   cli::StepSpeed speed = observer.take();
   EXPECT_EQ(speed.steps, 2);

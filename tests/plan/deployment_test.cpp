@@ -227,17 +227,18 @@ TEST(StepTime, OfOffloadedExpertsIsBoundByTheHostsLink) {
   EXPECT_EQ(time.bound, Bound::kHost);
 }
 
-TEST(StepTime, OfPromptsBesideAnswersIsMoreThanItsParts) {
+TEST(StepTime, OfPromptsBesideAnswersIsThatOfTheirRows) {
   Deployment d = deployment("smollm2-135m", "q8_0");
   StepCosts costs;
   costs.seconds[Unit::kLayer] = 1e-3;
+  costs.seconds[Unit::kRowLayer] = 1e-4;
   costs.serve_step_seconds = 2e-3;
-  costs.serve_mixed_factor = 1.5;
   d.hardware.costs = std::make_shared<const StepCosts>(costs);
   const StepTimer timer(d);
-  EXPECT_NEAR(timer.time({.decode_rows = 2}).seconds, 30e-3 + 2e-3, 1e-9);
-  EXPECT_NEAR(timer.time({.prompt_rows = 2}).seconds, 30e-3 + 2e-3, 1e-9);
-  EXPECT_NEAR(timer.time({.decode_rows = 1, .prompt_rows = 1}).seconds, 45e-3 + 2e-3, 1e-9);
+  const double six = 30e-3 + 6 * 30e-4 + 2e-3;
+  EXPECT_NEAR(timer.time({.decode_rows = 6}).seconds, six, 1e-9);
+  EXPECT_NEAR(timer.time({.prompt_rows = 6}).seconds, six, 1e-9);
+  EXPECT_NEAR(timer.time({.decode_rows = 2, .prompt_rows = 4}).seconds, six, 1e-9);
 }
 
 TEST(StepTime, FollowsFittedCostsWhereThereAreSome) {
@@ -271,6 +272,18 @@ TEST(UnitCounts, CountRowsBetweenKnots) {
   EXPECT_EQ(units[Unit::kCodeRow + 1], 2 * codes);  // to 4
   EXPECT_EQ(units[Unit::kCodeRow + 2], 2 * codes);  // to 6
   EXPECT_EQ(units[Unit::kCodeRow + 3], 0);
+  EXPECT_EQ(units[Unit::kRowLayer], 6 * 30);
+  EXPECT_EQ(units[Unit::kMinimumRow], 0);
+}
+
+TEST(UnitCounts, CountEachRowOfBlocksWithAMinimum) {
+  ModelFacts model = facts("v2-lite", "q4_0");
+  model.head.minimum_elements = 1000;
+  model.experts.minimum_elements = 64e6;
+  const UnitCounter counter(model, CacheType::kF16);
+  // Each row is multiplied with 6 of a layer's 64 experts, whichever they are.
+  EXPECT_NEAR(counter.count({.decode_rows = 5, .logits = 3}).units[Unit::kMinimumRow],
+              5 * 6e6 + 3000, 1);
 }
 
 }  // namespace

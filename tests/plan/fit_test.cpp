@@ -4,7 +4,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
 
+#include "base/json.h"
 #include "plan/this_machine.h"
 #include "temporary_directory.h"
 
@@ -50,6 +54,33 @@ TEST(Fit, FindsTheCostsThatMadeTheTimes) {
   const auto robust = fit_costs(samples, likely_costs(kCeilings));
   ASSERT_TRUE(robust.has_value());
   EXPECT_NEAR(robust->seconds_of(samples[6].units), samples[6].seconds, 0.08 * samples[6].seconds);
+}
+
+// Only one of the models has blocks with a minimum, and it is the narrowest, too.
+TEST(Fit, TellsMinimaFromRowsOfNarrowModels) {
+  StepCosts truth = likely_costs(kCeilings);
+  truth.seconds[Unit::kMinimumRow] *= 1.5;
+  truth.seconds[Unit::kRowLayer] *= 2;
+  std::vector<FitSample> samples;
+  std::vector<FitSample> wide;  // of a large model with minima, which is not fitted to
+  for (const char* model : {"smollm2-135m", "r1-distill-qwen-1.5b", "v2-lite", "coder-6.7b"}) {
+    auto facts = catalogue_facts(model, "q4_0");
+    ASSERT_TRUE(facts.has_value());
+    const bool fitted = facts->name != "coder-6.7b";
+    if (facts->name == "smollm2-135m" || !fitted) {
+      facts->dense.minimum_elements = facts->dense.int8_elements;
+    }
+    const UnitCounter counter(*facts, CacheType::kF16);
+    for (const BenchLine& line : lines()) {
+      const UnitCounts units = units_of(line, counter, 512);
+      (fitted ? samples : wide).push_back({.units = units, .seconds = truth.seconds_of(units)});
+    }
+  }
+  const auto fitted = fit_costs(samples, likely_costs(kCeilings));
+  ASSERT_TRUE(fitted.has_value());
+  for (const FitSample& sample : wide) {
+    EXPECT_NEAR(fitted->seconds_of(sample.units), sample.seconds, 0.1 * sample.seconds);
+  }
 }
 
 TEST(Fit, LeavesCostsThatNothingTellsAtWhatIsLikely) {
@@ -132,18 +163,50 @@ TEST(KeptFit, IsOfOneMachine) {
   StepCosts costs = likely_costs(kCeilings);
   costs.seconds[Unit::kExpert] = 0.125;
   costs.program_bytes = 5;
-  costs.serve_mixed_factor = 1.25;
+  costs.serve_request_seconds = 1.25;
   ASSERT_TRUE(write_fit(file, machine, costs).has_value());
   const auto kept = read_fit(file, machine);
   ASSERT_TRUE(kept.has_value());
   EXPECT_EQ(kept->costs.seconds, costs.seconds);
   EXPECT_EQ(kept->costs.program_bytes, 5);
-  EXPECT_EQ(kept->costs.serve_mixed_factor, 1.25);
+  EXPECT_EQ(kept->costs.serve_request_seconds, 1.25);
   machine.threads = 4;
   EXPECT_FALSE(read_fit(file, machine).has_value());
   machine.threads = 2;
+  ASSERT_TRUE(read_fit(file, machine).has_value());
   std::ofstream(file) << R"({"seconds": [1]})";
   EXPECT_FALSE(read_fit(file, machine).has_value());
+}
+
+// What an older program kept, or somebody changed: never half of it.
+TEST(KeptFit, IsTakenWholeOrNotAtAll) {
+  const test::TemporaryDirectory directory;
+  const auto file = directory.path() / "fit.json";
+  const ThisMachine machine;
+  ASSERT_TRUE(write_fit(file, machine, likely_costs(kCeilings)).has_value());
+  std::ifstream written(file);
+  const auto good =
+      parse_ordered_json(std::string{std::istreambuf_iterator<char>(written), {}}, "fit.json");
+  ASSERT_TRUE(good.has_value());
+  const auto taken = [&](const nlohmann::ordered_json& json) {
+    std::ofstream(file) << json;
+    return read_fit(file, machine).has_value();
+  };
+  EXPECT_TRUE(taken(*good));
+  auto fewer_units = *good;
+  fewer_units["seconds"].erase(Unit::kCount - 1);
+  EXPECT_FALSE(taken(fewer_units));
+  auto negative = *good;
+  negative["seconds"][Unit::kLayer] = -1e-6;
+  EXPECT_FALSE(taken(negative));
+  auto text = *good;
+  text["seconds"][Unit::kLayer] = "fast";
+  EXPECT_FALSE(taken(text));
+  for (const char* key : {"serve_step_seconds", "program_bytes", "seconds", "machine"}) {
+    auto without = *good;
+    without.erase(key);
+    EXPECT_FALSE(taken(without)) << key;
+  }
 }
 
 }  // namespace

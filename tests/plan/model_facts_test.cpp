@@ -4,6 +4,8 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/random_checkpoint.h"
@@ -12,6 +14,27 @@
 
 namespace fathom::plan {
 namespace {
+
+// A checkpoint of Q4_0 matrices, as if they were Q4_1.
+class WithMinima final : public Checkpoint {
+ public:
+  explicit WithMinima(std::unique_ptr<Checkpoint> plain)
+      : plain_(std::move(plain)), tensors_(plain_->tensors()) {
+    for (Tensor& tensor : tensors_) {
+      if (tensor.dtype == DType::kQ4_0) tensor.dtype = DType::kQ4_1;
+    }
+  }
+  const ModelConfig& config() const override { return plain_->config(); }
+  const TextSource& text() const override { return plain_->text(); }
+  const GenerationDefaults& generation() const override { return plain_->generation(); }
+  const std::filesystem::path& path() const override { return plain_->path(); }
+  std::string_view format() const override { return plain_->format(); }
+  const std::vector<Tensor>& tensors() const override { return tensors_; }
+
+ private:
+  std::unique_ptr<Checkpoint> plain_;
+  std::vector<Tensor> tensors_;
+};
 
 // As the Hugging Face hub counts the published safetensors; of V3 the 671 billion without the layer
 // for multi-token prediction.
@@ -149,6 +172,21 @@ TEST(ModelFacts, OfAConfigurationAreThoseOfItsCheckpoint) {
   EXPECT_EQ(counted->weight_bytes, computed->weight_bytes);
   EXPECT_EQ(counted->parameters, computed->parameters);
   EXPECT_EQ(counted->dense.int8_elements, computed->dense.int8_elements);
+}
+
+TEST(ModelFacts, CountElementsOfBlocksWithAMinimum) {
+  auto plain = make_random_checkpoint("v2-lite-16b");
+  ASSERT_TRUE(plain.has_value());
+  const auto without = facts_of(**plain);
+  const auto with = facts_of(WithMinima(*std::move(plain)));
+  ASSERT_TRUE(without.has_value() && with.has_value());
+  for (Part ModelFacts::* part : {&ModelFacts::dense, &ModelFacts::experts}) {
+    EXPECT_EQ((*without.*part).minimum_elements, 0);
+    EXPECT_GT((*with.*part).minimum_elements, 0);
+    EXPECT_LE((*with.*part).minimum_elements, (*with.*part).int8_elements);
+  }
+  // Of 26 sparse layers, 64 experts of three matrices each.
+  EXPECT_EQ(with->experts.minimum_elements, 26.0 * 64 * 3 * 2048 * 1408);
 }
 
 TEST(ModelFacts, NameWhatIsWrongWithAConfiguration) {
