@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -22,7 +24,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kKey = "fathom.temperature";
+constexpr std::string_view kBiasKey = "fathom.temperature_bias";
 constexpr std::string_view kFile = "fathom.json";
+constexpr size_t kMostOctaves = 63;
 constexpr size_t kMostText = 1U << 20;
 
 bool is_directory(const Checkpoint& checkpoint) {
@@ -30,12 +34,23 @@ bool is_directory(const Checkpoint& checkpoint) {
   return fs::is_directory(checkpoint.path(), ignored);
 }
 
-Result<double> checked(double temperature, std::string_view where) {
-  if (temperature >= kLeastTemperature && temperature <= kMostTemperature) return temperature;
-  return fail(
-      "{}: the temperature is {}; it must be {} to {}. Take it out, or "
-      "quantise the original anew.",
-      where, temperature, kLeastTemperature, kMostTemperature);
+Result<StoredTemperature> checked(StoredTemperature temperature, std::string_view where) {
+  if (temperature.bias.size() > kMostOctaves) {
+    return fail("{}: the temperature has {} biases; there are {} at most.", where,
+                temperature.bias.size(), kMostOctaves);
+  }
+  const auto check = [&](double value) -> Status {
+    if (value >= kLeastTemperature && value <= kMostTemperature) return {};
+    return fail(
+        "{}: the temperature is {}; it must be {} to {}. Take it out, or "
+        "quantise the original anew.",
+        where, value, kLeastTemperature, kMostTemperature);
+  };
+  FATHOM_CHECK(check(temperature.value));
+  for (const float bias : temperature.bias) {
+    FATHOM_CHECK(check(temperature.value * std::exp(static_cast<double>(bias))));
+  }
+  return temperature;
 }
 
 // fathom.json, which may hold more than the temperature one day; empty where there is none.
@@ -49,9 +64,11 @@ Result<nlohmann::ordered_json> read_fathom_json(const fs::path& directory) {
   return json;
 }
 
-Status write_fathom_json(const fs::path& directory, double temperature) {
+Status write_fathom_json(const fs::path& directory, const StoredTemperature& temperature) {
   FATHOM_TRY(auto json, read_fathom_json(directory));
-  json["temperature"] = temperature;
+  json["temperature"] = temperature.value;
+  json.erase("temperature_bias");
+  if (!temperature.bias.empty()) json["temperature_bias"] = temperature.bias;
   const std::string text =
       json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   FATHOM_TRY(OutputFile file,
@@ -61,7 +78,8 @@ Status write_fathom_json(const fs::path& directory, double temperature) {
 }
 
 // A copy of the directory under a temporary name, which becomes its own when all is there.
-Status copy_directory(const fs::path& from, const fs::path& to, double temperature) {
+Status copy_directory(const fs::path& from, const fs::path& to,
+                      const StoredTemperature& temperature) {
   std::error_code error;
   if (fs::exists(to, error)) {
     return usage_error("{} is there already: name a directory that is not.", to.string());
@@ -125,7 +143,13 @@ void append(std::vector<std::byte>& out, T value) {
   out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
-Status rewrite_gguf(const MappedFile& source, double temperature, const fs::path& output) {
+void append_name(std::vector<std::byte>& out, std::string_view name) {
+  append(out, static_cast<uint64_t>(name.size()));
+  for (const char c : name) out.push_back(static_cast<std::byte>(c));
+}
+
+Status rewrite_gguf(const MappedFile& source, const StoredTemperature& temperature,
+                    const fs::path& output) {
   const auto bytes = source.bytes();
   FATHOM_TRY(const GgufFile parsed, parse_gguf(bytes, source.path().string()));
   FATHOM_TRY(const auto stored_alignment, parsed.metadata.get_int("general.alignment"));
@@ -138,20 +162,21 @@ Status rewrite_gguf(const MappedFile& source, double temperature, const fs::path
   walk.skip(8);  // "GGUF" and the version
   const auto tensors = walk.read<uint64_t>();
   const auto keys = walk.read<uint64_t>();
-  const size_t first_key = walk.position();
-  size_t old_begin = 0;  // of the key as it stands, if it does
-  size_t old_end = 0;
+  std::vector<std::byte> kept;  // keys with their values, but those of an earlier temperature
+  uint64_t kept_keys = 0;
+  const auto add = [&](std::vector<std::byte>& to, size_t begin, size_t end) {
+    to.insert(to.end(), bytes.begin() + static_cast<std::ptrdiff_t>(begin),
+              bytes.begin() + static_cast<std::ptrdiff_t>(end));
+  };
   for (uint64_t i = 0; i < keys; ++i) {
     const size_t begin = walk.position();
-    const bool ours = walk.string() == kKey;
+    const std::string_view key = walk.string();
     walk.skip_value(static_cast<GgufType>(walk.read<uint32_t>()));
-    if (ours) {
-      old_begin = begin;
-      old_end = walk.position();
-    }
+    if (key == kKey || key == kBiasKey) continue;
+    add(kept, begin, walk.position());
+    ++kept_keys;
   }
   const size_t table = walk.position();
-  if (old_end == 0) old_begin = old_end = table;
   for (uint64_t i = 0; i < tensors; ++i) {
     walk.string();
     walk.skip(uint64_t{8} * walk.read<uint32_t>());  // the shape
@@ -161,17 +186,20 @@ Status rewrite_gguf(const MappedFile& source, double temperature, const fs::path
   const size_t data = std::min(aligned(table_end), bytes.size());
 
   std::vector<std::byte> header(bytes.begin(), bytes.begin() + 16);
-  append(header, keys + (old_begin == old_end ? 1 : 0));
-  const auto add = [&](size_t begin, size_t end) {
-    header.insert(header.end(), bytes.begin() + static_cast<std::ptrdiff_t>(begin),
-                  bytes.begin() + static_cast<std::ptrdiff_t>(end));
-  };
-  add(first_key, old_begin);
-  append(header, static_cast<uint64_t>(kKey.size()));
-  for (const char c : kKey) header.push_back(static_cast<std::byte>(c));
+  const bool biased = !temperature.bias.empty();
+  append(header, kept_keys + (biased ? 2 : 1));
+  header.insert(header.end(), kept.begin(), kept.end());
+  append_name(header, kKey);
   append(header, static_cast<uint32_t>(GgufType::kF32));
-  append(header, static_cast<float>(temperature));
-  add(old_end, table_end);
+  append(header, static_cast<float>(temperature.value));
+  if (biased) {
+    append_name(header, kBiasKey);
+    append(header, static_cast<uint32_t>(GgufType::kArray));
+    append(header, static_cast<uint32_t>(GgufType::kF32));
+    append(header, static_cast<uint64_t>(temperature.bias.size()));
+    for (const float bias : temperature.bias) append(header, bias);
+  }
+  add(header, table, table_end);
   header.resize(aligned(header.size()));
 
   const auto rest = bytes.subspan(data);
@@ -182,16 +210,37 @@ Status rewrite_gguf(const MappedFile& source, double temperature, const fs::path
   return file.commit();
 }
 
+Result<std::vector<float>> bias_of(const nlohmann::ordered_json& json, const std::string& where) {
+  const auto found = json.find("temperature_bias");
+  if (found == json.end()) return std::vector<float>();
+  const bool numbers = found->is_array() && std::ranges::all_of(*found, [](const auto& bias) {
+                         return bias.is_number();
+                       });
+  if (!numbers) return fail("{}: temperature_bias should be an array of numbers", where);
+  return found->get<std::vector<float>>();
+}
+
 }  // namespace
 
-Result<std::optional<double>> stored_temperature(const Checkpoint& checkpoint) {
+int64_t StoredTemperature::octave(int64_t position) {
+  return std::bit_width(static_cast<uint64_t>(position) + 1) - 1;
+}
+
+double StoredTemperature::at(int64_t position) const {
+  if (bias.empty()) return value;
+  const int64_t index = std::min(octave(position), static_cast<int64_t>(bias.size()) - 1);
+  return value * std::exp(static_cast<double>(bias[static_cast<size_t>(index)]));
+}
+
+Result<std::optional<StoredTemperature>> stored_temperature(const Checkpoint& checkpoint) {
   if (is_directory(checkpoint)) {
     FATHOM_TRY(const auto json, read_fathom_json(checkpoint.path()));
     const std::string where = (checkpoint.path() / kFile).string();
     const auto found = json.find("temperature");
     if (found == json.end()) return std::nullopt;
     if (!found->is_number()) return fail("{}: temperature should be a number", where);
-    FATHOM_TRY(const double temperature, checked(found->get<double>(), where));
+    FATHOM_TRY(auto bias, bias_of(json, where));
+    FATHOM_TRY(auto temperature, checked({found->get<double>(), std::move(bias)}, where));
     return temperature;
   }
   if (checkpoint.files().empty()) return std::nullopt;  // made in memory
@@ -199,11 +248,13 @@ Result<std::optional<double>> stored_temperature(const Checkpoint& checkpoint) {
   FATHOM_TRY(const GgufFile file, parse_gguf(first.bytes(), first.path().string()));
   FATHOM_TRY(const auto stored, file.metadata.get_float(std::string(kKey)));
   if (!stored) return std::nullopt;
-  FATHOM_TRY(const double temperature, checked(*stored, first.path().string()));
+  FATHOM_TRY(auto bias, file.metadata.get_floats(std::string(kBiasKey)));
+  FATHOM_TRY(auto temperature, checked({*stored, std::move(bias)}, first.path().string()));
   return temperature;
 }
 
-Status store_temperature(const Checkpoint& checkpoint, double temperature, const fs::path& output) {
+Status store_temperature(const Checkpoint& checkpoint, const StoredTemperature& temperature,
+                         const fs::path& output) {
   FATHOM_CHECK(checked(temperature, checkpoint.path().string()));
   if (is_directory(checkpoint)) {
     return output.empty() ? write_fathom_json(checkpoint.path(), temperature)

@@ -25,6 +25,7 @@ struct CalibrateOptions {
   std::string text;
   std::string output;
   bool in_place = false;
+  bool per_position = false;
   bool json = false;
   Windowing windowing;
   int64_t max_tokens = 0;
@@ -81,16 +82,26 @@ Json measure_json(const CalibrationMeasure& measure, bool with_kl) {
 }
 
 std::string table(const TemperatureResult& result, bool with_kl) {
-  const auto line = [](std::string_view label, double before, double after) {
-    return fmt::format("{:<28}{:>10.6f} {:>10.6f}\n", label, before, after);
+  const std::vector<float>& bias = result.temperature.bias;
+  const auto line = [&](std::string_view label, double CalibrationMeasure::* member) {
+    std::string text = fmt::format("{:<28}{:>10.6f} {:>10.6f}", label, result.before.*member,
+                                   result.everywhere.*member);
+    if (!bias.empty()) text += fmt::format(" {:>11.6f}", result.after.*member);
+    return text + "\n";
   };
-  std::string out = fmt::format("temperature {:.5f}, fitted on {} tokens; on {} others:\n",
-                                result.temperature, result.fitted_tokens, result.measured_tokens);
-  out += fmt::format("{:<28}{:>10} {:>10}\n", "", "before", "after");
-  out += line("nll, nats a token", result.before.nll, result.after.nll);
-  if (with_kl) out += line("KL(reference || model)", result.before.kl, result.after.kl);
-  out += line("expected calibration error", result.before.calibration_error,
-              result.after.calibration_error);
+  std::string out =
+      fmt::format("temperature {:.5f}, fitted on {} tokens; on {} others:\n",
+                  result.temperature.value, result.fitted_tokens, result.measured_tokens);
+  out += fmt::format("{:<28}{:>10} {:>10}", "", "before", "after");
+  out += bias.empty() ? "\n" : " by position\n";
+  out += line("nll, nats a token", &CalibrationMeasure::nll);
+  if (with_kl) out += line("KL(reference || model)", &CalibrationMeasure::kl);
+  out += line("expected calibration error", &CalibrationMeasure::calibration_error);
+  for (size_t k = 0; k < bias.size(); ++k) {
+    const int64_t first = (int64_t{1} << k) - 1;
+    out += fmt::format("temperature from position {:>6} on: {:.5f}\n", first,
+                       result.temperature.at(first));
+  }
   return out;
 }
 
@@ -113,7 +124,8 @@ Result<int> calibrate(const CalibrateOptions& options) {
                    [&](int64_t read) {
                      progress.show(static_cast<double>(read) / static_cast<double>(tokens.size()));
                      return !interrupt.requested();
-                   });
+                   },
+                   options.per_position);
              }()));
   const bool stored = options.in_place || !options.output.empty();
   const Checkpoint& checkpoint = *model.impl()->engine->checkpoint;
@@ -121,12 +133,16 @@ Result<int> calibrate(const CalibrateOptions& options) {
   const std::string where =
       !stored ? "" : (options.in_place ? checkpoint.path().string() : options.output);
   if (options.json) {
-    Json json = {{"temperature", result.temperature},
+    Json json = {{"temperature", result.temperature.value},
                  {"before", measure_json(result.before, reference.has_value())},
                  {"after", measure_json(result.after, reference.has_value())},
                  {"fitted_tokens", result.fitted_tokens},
                  {"measured_tokens", result.measured_tokens},
                  {"model", model.info().name}};
+    if (options.per_position) {
+      json["temperature_bias"] = result.temperature.bias;
+      json["after_without_bias"] = measure_json(result.everywhere, reference.has_value());
+    }
     json["reference"] = reference ? Json(reference->info().name) : Json(nullptr);
     json["stored_in"] = stored ? Json(where) : Json(nullptr);
     print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
@@ -161,6 +177,8 @@ void add_calibrate(CLI::App& app, Chosen& chosen) {
                    "write a calibrated copy: a GGUF file, or a new directory")
       ->type_name("PATH");
   command->add_flag("--in-place", options->in_place, "store the temperature in the model itself");
+  command->add_flag("--per-position", options->per_position,
+                    "also a bias of the temperature by how many tokens were read (by octaves)");
   command->add_option("--context", options->windowing.context, "tokens in a window (512)")
       ->type_name("N");
   command->add_option("--max-tokens", options->max_tokens, "use only the text's first N tokens")
@@ -172,7 +190,8 @@ void add_calibrate(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  fathom calibrate -m small.gguf --reference original.gguf --text book.txt -o better.gguf\n"
       "  fathom calibrate -m small.gguf --text book.txt --in-place\n"
-      "run, chat, serve and eval divide logits by what is stored; --no-calibration leaves it out.");
+      "run, chat, serve, eval and logits divide logits by what is stored; --no-calibration leaves "
+      "it out.");
   command->callback(
       [&chosen, options] { chosen.action = [options] { return calibrate(*options); }; });
 }

@@ -95,6 +95,7 @@ void add_logits(CLI::App& app, Chosen& chosen) {
       ->type_name("FILE");
   add_context_option(*command, options->model);
   add_kv_cache_option(*command, options->model);
+  add_calibration_option(*command, options->model);
   add_compute_options(*command, options->model);
   add_packed_cache_options(*command, options->model);
   command->footer(

@@ -198,7 +198,10 @@ Result<std::unique_ptr<WeightOutput>> converted_tensors(const OutputPlace& place
   FATHOM_CHECK(add_config_keys(config, keys));
   FATHOM_CHECK(add_vocabulary(checkpoint, keys));
   FATHOM_TRY(const auto temperature, stored_temperature(checkpoint));
-  if (temperature) keys.add_float("fathom.temperature", *temperature);
+  if (temperature) keys.add_float("fathom.temperature", temperature->value);
+  if (temperature && !temperature->bias.empty()) {
+    keys.add_floats("fathom.temperature_bias", temperature->bias);
+  }
   FATHOM_TRY(Table table, converted_table(checkpoint, plan));
   std::vector<float> divisors;
   if (config.rope.scaling == RopeScaling::kLlama3) {

@@ -163,7 +163,9 @@ Status make_companions(const Checkpoint& checkpoint, const fs::path& to) {
   }
   FATHOM_TRY(const auto temperature, stored_temperature(checkpoint));
   if (!temperature) return {};
-  return write_text(to / "fathom.json", Json{{"temperature", *temperature}}.dump() + "\n");
+  Json json = {{"temperature", temperature->value}};
+  if (!temperature->bias.empty()) json["temperature_bias"] = temperature->bias;
+  return write_text(to / "fathom.json", json.dump() + "\n");
 }
 
 }  // namespace

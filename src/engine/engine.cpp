@@ -157,7 +157,7 @@ Result<std::shared_ptr<Engine>> Engine::load(const std::filesystem::path& path,
 void forget_calibration(const Model& model) {
   Engine& engine = *model.impl()->engine;
   const std::lock_guard lock(engine.compute);
-  set_logit_temperature(*engine.model, 1);
+  set_logit_temperature(*engine.model, {});
 }
 
 Result<std::shared_ptr<const LoraWeights>> Engine::load_adapter(const std::filesystem::path& path) {

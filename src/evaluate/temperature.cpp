@@ -11,6 +11,10 @@
 namespace fathom {
 namespace {
 
+// Few tokens stand at the first positions. Each octave's temperature is fitted as if it had so many
+// more, of all positions, so that it differs from the common one only as far as its own say so.
+constexpr double kCommonTokens = 256;
+
 // log(sum(exp(beta * logits))).
 double log_partition(std::span<const float> logits, double beta) {
   const auto largest = static_cast<double>(*std::ranges::max_element(logits));
@@ -32,12 +36,14 @@ double expectation(std::span<const float> p, std::span<const float> q) {
 
 // What is measured at one temperature.
 struct Meter {
-  double beta = 1;
+  StoredTemperature temperature = {};
   Mean nll = {};
   Mean kl = {};
   CalibrationError error = {};
 
-  void add(std::span<const float> logits, size_t next, std::span<const float> reference) {
+  void add(int64_t position, std::span<const float> logits, size_t next,
+           std::span<const float> reference) {
+    const double beta = 1 / temperature.at(position);
     const double partition = log_partition(logits, beta);
     nll.add(partition - beta * static_cast<double>(logits[next]));
     const auto best = static_cast<size_t>(most_likely(logits));
@@ -52,7 +58,8 @@ struct Meter {
   }
 };
 
-// Calls on_token(model's logits, next token, reference's logits or nothing) for each scored token.
+// Calls on_token(position, model's logits, next token, reference's logits or nothing) for each
+// scored token.
 template <class OnToken>
 Status read_window(Session& session, Session* reference, size_t vocab,
                    const std::vector<int32_t>& tokens, const Window& window,
@@ -70,7 +77,8 @@ Status read_window(Session& session, Session* reference, size_t vocab,
   return session.each_logits(input, first, [&](int64_t position, const float* row) {
     if (position == last) return;
     const auto at = static_cast<size_t>(position - first) * vocab;
-    on_token(std::span(row, vocab), static_cast<size_t>(input[static_cast<size_t>(position) + 1]),
+    on_token(position, std::span(row, vocab),
+             static_cast<size_t>(input[static_cast<size_t>(position) + 1]),
              expected.empty() ? std::span<const float>() : std::span(expected).subspan(at, vocab));
   });
 }
@@ -94,6 +102,12 @@ void TemperatureFit::add(std::span<const float> logits, double expected) {
   ++tokens_;
 }
 
+void TemperatureFit::add(const TemperatureFit& other, double weight) {
+  for (size_t i = 0; i < sums_.size(); ++i) sums_[i] += weight * other.sums_[i];
+  expected_ += weight * other.expected_;
+  tokens_ += weight * other.tokens_;
+}
+
 // Barycentric interpolation at Chebyshev's points of the second kind (Berrut and Trefethen 2004).
 double TemperatureFit::loss(double log_beta) const {
   double above = 0;
@@ -110,7 +124,7 @@ double TemperatureFit::loss(double log_beta) const {
     above += weight / distance * sums_[i];
     below += weight / distance;
   }
-  return (above / below - std::exp(log_beta) * expected_) / static_cast<double>(tokens_);
+  return (above / below - std::exp(log_beta) * expected_) / tokens_;
 }
 
 // The loss is convex in 1 / T, so that it has one valley in log(1 / T) too: golden section.
@@ -153,7 +167,8 @@ double CalibrationError::value() const {
 
 Result<TemperatureResult> fit_temperature(const Model& model, const Model* reference,
                                           const std::vector<int32_t>& tokens,
-                                          const Windowing& windowing, const OnRead& on_read) {
+                                          const Windowing& windowing, const OnRead& on_read,
+                                          bool per_position) {
   const auto vocab = static_cast<size_t>(model.info().vocab_size);
   if (reference != nullptr && reference->info().vocab_size != model.info().vocab_size) {
     return fail("{} has a vocabulary of {} tokens and the reference {} one of {}.",
@@ -181,24 +196,41 @@ Result<TemperatureResult> fit_temperature(const Model& model, const Model* refer
     }
     return {};
   };
-  TemperatureFit fit;
-  FATHOM_CHECK(
-      each(0, [&](std::span<const float> logits, size_t next, std::span<const float> expected) {
-        fit.add(logits, expected.empty() ? static_cast<double>(logits[next])
-                                         : expectation(expected, logits));
-      }));
+  std::vector<TemperatureFit> octaves(
+      static_cast<size_t>(StoredTemperature::octave(windowing.context) + 1));
+  FATHOM_CHECK(each(0, [&](int64_t position, std::span<const float> logits, size_t next,
+                           std::span<const float> expected) {
+    octaves[static_cast<size_t>(StoredTemperature::octave(position))].add(
+        logits,
+        expected.empty() ? static_cast<double>(logits[next]) : expectation(expected, logits));
+  }));
+  TemperatureFit all;
+  for (const TemperatureFit& octave : octaves) all.add(octave, 1);
   TemperatureResult result;
-  FATHOM_TRY(result.temperature, fit.best());
+  FATHOM_TRY(result.temperature.value, all.best());
+  const StoredTemperature everywhere = result.temperature;
+  if (per_position) {
+    while (octaves.back().tokens() == 0) octaves.pop_back();
+    result.temperature.bias.reserve(octaves.size());
+    for (TemperatureFit& octave : octaves) {
+      octave.add(all, kCommonTokens / static_cast<double>(all.tokens()));
+      FATHOM_TRY(const double own, octave.best());
+      result.temperature.bias.push_back(static_cast<float>(std::log(own / everywhere.value)));
+    }
+  }
   Meter before;
-  Meter after{.beta = 1 / result.temperature};
-  FATHOM_CHECK(
-      each(1, [&](std::span<const float> logits, size_t next, std::span<const float> expected) {
-        before.add(logits, next, expected);
-        after.add(logits, next, expected);
-      }));
+  Meter same{.temperature = everywhere};
+  Meter after{.temperature = result.temperature};
+  FATHOM_CHECK(each(1, [&](int64_t position, std::span<const float> logits, size_t next,
+                           std::span<const float> expected) {
+    before.add(position, logits, next, expected);
+    same.add(position, logits, next, expected);
+    if (per_position) after.add(position, logits, next, expected);
+  }));
   result.before = before.result();
-  result.after = after.result();
-  result.fitted_tokens = fit.tokens();
+  result.everywhere = same.result();
+  result.after = per_position ? after.result() : result.everywhere;
+  result.fitted_tokens = all.tokens();
   result.measured_tokens = before.nll.count();
   return result;
 }

@@ -2,7 +2,9 @@
 // number that its logits are divided by so that its distribution is closest to a reference model's
 // (KL(reference || model), least mean) or, without a reference, to the text (negative
 // log-likelihood, least mean). Quantisation flattens or sharpens a distribution; this undoes the
-// part of it that is the same everywhere. It changes no order: the most likely token stays.
+// part of it that is the same everywhere. It changes no order: the most likely token stays. Where
+// it is asked for, the temperature also gets a bias by how much has been read
+// (checkpoint/stored_temperature.h).
 //
 // It is fitted on every other window of the text and measured on those between, so that the gain
 // shown is one on text that the fit has not seen.
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "checkpoint/stored_temperature.h"
 #include "evaluate/perplexity.h"
 #include "evaluate/windows.h"
 #include "fathom/fathom.h"
@@ -32,7 +35,9 @@ class TemperatureFit {
   // expected: the mean of the logits under the distribution to come close to, which for a text is
   // the next token's logit.
   void add(std::span<const float> logits, double expected);
-  int64_t tokens() const { return tokens_; }
+  // What another was given, as if each of its tokens were `weight` tokens.
+  void add(const TemperatureFit& other, double weight);
+  int64_t tokens() const { return static_cast<int64_t>(tokens_); }
   // Fails where the best lies at an end of the range, or no token was added.
   Result<double> best() const;
 
@@ -42,7 +47,7 @@ class TemperatureFit {
   std::array<double, kPoints> log_betas_;  // log(1 / T)
   std::array<double, kPoints> sums_{};     // of log(sum(exp(beta * logits)))
   double expected_ = 0;                    // sum
-  int64_t tokens_ = 0;
+  double tokens_ = 0;
 };
 
 // Share of the times that a model is right which it is not sure of, or the other way round: the
@@ -71,17 +76,20 @@ struct CalibrationMeasure {
 };
 
 struct TemperatureResult {
-  double temperature = 1;
-  CalibrationMeasure before;  // at temperature 1
-  CalibrationMeasure after;
+  StoredTemperature temperature = {};
+  CalibrationMeasure before;      // at temperature 1
+  CalibrationMeasure everywhere;  // the same temperature at all positions
+  CalibrationMeasure after;       // with the bias too, where there is one
   int64_t fitted_tokens = 0;
   int64_t measured_tokens = 0;  // others
 };
 
 // The model must answer as its weights say (engine/calibration.h). reference: may be null; of the
-// same vocabulary. Fails where the text has fewer than two windows with something to score.
+// same vocabulary. per_position: with a bias. Fails where the text has fewer than two windows with
+// something to score.
 Result<TemperatureResult> fit_temperature(const Model& model, const Model* reference,
                                           const std::vector<int32_t>& tokens,
-                                          const Windowing& windowing, const OnRead& on_read = {});
+                                          const Windowing& windowing, const OnRead& on_read = {},
+                                          bool per_position = false);
 
 }  // namespace fathom

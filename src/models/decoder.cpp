@@ -33,18 +33,19 @@ Result<std::unique_ptr<LanguageModel>> Decoder::load(WeightLoader& loader, Kerne
   if (options.mtp) {
     FATHOM_TRY(model->mtp_, MtpLayer::load(loader, family));
   }
-  model->set_logit_temperature(1);
+  model->set_logit_temperature({});
   model->weight_bytes_ = loader.bytes();
   model->lora_sites_ = loader.take_sites();
   return model;
 }
 
-void Decoder::set_logit_temperature(double temperature) {
-  head_norm_ = over_temperature(final_norm_, temperature);
-  if (mtp_) mtp_head_norm_ = over_temperature(mtp_->final_norm(), temperature);
+void Decoder::set_logit_temperature(const StoredTemperature& temperature) {
+  head_norm_ = over_temperature(final_norm_, temperature.value);
+  if (mtp_) mtp_head_norm_ = over_temperature(mtp_->final_norm(), temperature.value);
+  bias_ = {.value = 1, .bias = temperature.bias};
 }
 
-void set_logit_temperature(LanguageModel& model, double temperature) {
+void set_logit_temperature(LanguageModel& model, const StoredTemperature& temperature) {
   // There is no other kind of model here.
   static_cast<Decoder&>(model).set_logit_temperature(temperature);
 }
@@ -111,6 +112,22 @@ void Decoder::keep_hidden_states(const Batch& batch, const RmsNorm& norm, const 
   }
 }
 
+// wanted: [rows with logits, hidden], what the head is given.
+void Decoder::divide_by_bias(const Step& step, float* wanted) const {
+  const int64_t hidden = config_.hidden_size;
+  auto sequence = step.batch.sequences.begin();
+  int64_t first = 0;  // row of the sequence
+  for (const int32_t row : step.logits_rows) {
+    while (row >= first + std::ssize(sequence->tokens)) {
+      first += std::ssize(sequence->tokens);
+      ++sequence;
+    }
+    const auto factor = static_cast<float>(1 / bias_.at(sequence->position + row - first));
+    for (int64_t i = 0; i < hidden; ++i) wanted[i] *= factor;
+    wanted += hidden;
+  }
+}
+
 std::span<const float> Decoder::head(const Step& step, const RmsNorm& norm, const float* x) {
   const auto rows = static_cast<int64_t>(step.logits_rows.size());
   if (rows == 0) return {};
@@ -122,6 +139,7 @@ std::span<const float> Decoder::head(const Step& step, const RmsNorm& norm, cons
     std::copy_n(row, hidden, wanted + i * hidden);
   }
   norm.forward(kernels_, wanted, hidden, rows, wanted, hidden);
+  if (!bias_.bias.empty()) divide_by_bias(step, wanted);
 
   const PackedMatrix& matrix = head_.empty() ? embedding_ : head_;
   const auto needed = static_cast<size_t>(rows * matrix.out);

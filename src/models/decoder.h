@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "checkpoint/stored_temperature.h"
 #include "layers/rope.h"
 #include "layers/workspace.h"
 #include "models/decoder_layer.h"
@@ -31,7 +32,7 @@ class Decoder final : public LanguageModel {
   CacheLayout mtp_cache_layout() const override;
   std::span<const float> forward_mtp(const Batch& batch, std::span<const float> previous,
                                      CachePool& cache) override;
-  void set_logit_temperature(double temperature);
+  void set_logit_temperature(const StoredTemperature& temperature);
 
  private:
   Decoder(const ModelConfig& config, Kernels& kernels, int64_t rope_dim,
@@ -45,6 +46,7 @@ class Decoder final : public LanguageModel {
   void embed(const Step& step, float* x);
   void keep_hidden_states(const Batch& batch, const RmsNorm& norm, const float* x);
   std::span<const float> head(const Step& step, const RmsNorm& norm, const float* x);
+  void divide_by_bias(const Step& step, float* wanted) const;
 
   ModelConfig config_;
   Kernels& kernels_;
@@ -59,6 +61,7 @@ class Decoder final : public LanguageModel {
   RmsNorm final_norm_;
   RmsNorm head_norm_;              // final_norm_ over the logits' temperature
   RmsNorm mtp_head_norm_;          // the same of the MTP layer, where there is one
+  StoredTemperature bias_;         // the rest of that temperature: by position, around 1
   std::unique_ptr<MtpLayer> mtp_;  // null: not there, or not asked for
   PackedMatrix head_;              // [vocab, hidden]; empty where it is the embedding
   std::vector<std::string> lora_sites_;

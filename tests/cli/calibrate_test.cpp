@@ -65,6 +65,28 @@ TEST_F(CalibrateTest, ChangesNothingUnlessAsked) {
   EXPECT_NE(read_file(fs::path(model) / "fathom.json"), R"({"temperature": 1.25})");
 }
 
+TEST_F(CalibrateTest, StoresABiasOfPositionsThatAllCommandsApply) {
+  const std::string model = directory_.path() / "model";
+  fs::copy(talking_model(), model);
+  std::ofstream(fs::path(model) / "fathom.json")
+      << R"({"temperature": 0.75, "temperature_bias": [0, 0, 0.25, 0.25, -0.25]})";
+  const std::string out = directory_.path() / "calibrated";
+  const Finished made = run({"calibrate", "-m", model, "--reference", model, "--text", text_,
+                             "--context", "32", "--per-position", "-o", out, "--json"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  const Json json = Json::parse(made.out);
+  EXPECT_EQ(json["temperature_bias"].size(), 5U);
+  EXPECT_LT(json["after"]["kl"].get<double>(), json["after_without_bias"]["kl"].get<double>());
+  EXPECT_EQ(Json::parse(read_file(fs::path(out) / "fathom.json"))["temperature_bias"],
+            json["temperature_bias"]);
+  EXPECT_NEAR(perplexity(out), perplexity(model), 0.05 * perplexity(model));
+  EXPECT_NEAR(perplexity(out, {"--no-calibration"}), perplexity(talking_model()), 1e-9);
+  const Finished shown = run({"calibrate", "-m", model, "--reference", model, "--text", text_,
+                              "--context", "32", "--per-position"});
+  ASSERT_EQ(shown.code, 0) << shown.err;
+  EXPECT_NE(shown.out.find("by position"), std::string::npos);
+}
+
 TEST_F(CalibrateTest, SaysWhatIsWrong) {
   const std::string empty = directory_.path() / "empty.txt";
   std::ofstream(empty).close();

@@ -62,6 +62,28 @@ TEST(QuantizeCommand, TurnsADirectoryIntoAGgufFileAndBack) {
   }
 }
 
+TEST(QuantizeCommand, KeepsWhatItsSourceWasCalibratedWith) {
+  const TemporaryDirectory folder;
+  const std::string source = folder.path() / "source";
+  fs::copy(golden_model("llama_gqa_tied"), source);
+  const auto calibration = nlohmann::json{{"temperature", 1.5}, {"temperature_bias", {0.25, -0.5}}};
+  std::ofstream(fs::path(source) / "fathom.json") << calibration.dump();
+  const std::string gguf = folder.path() / "model.gguf";
+  const std::string again = folder.path() / "again.gguf";
+  const std::string back = folder.path() / "back";
+  for (const auto& [from, to, format] :
+       {std::tuple(source, gguf, "gguf"), {gguf, again, "gguf"}, {again, back, "hf"}}) {
+    const Finished made =
+        run({"quantize", "-m", from, "-o", to, "--format", format, "--bits", "16"});
+    ASSERT_EQ(made.code, 0) << made.err;
+  }
+  EXPECT_EQ(nlohmann::json::parse(read_file(fs::path(back) / "fathom.json")), calibration);
+  const std::string packed = folder.path() / "packed";
+  const Finished made = run({"quantize", "-m", source, "-o", packed, "--bits", "16"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_EQ(nlohmann::json::parse(read_file(fs::path(packed) / "fathom.json")), calibration);
+}
+
 TEST(QuantizeCommand, DoesNotWriteATokenizerThatWouldReadTextsOtherwise) {
   const TemporaryDirectory folder;
   const std::string out = folder.path() / "model.gguf";

@@ -105,7 +105,7 @@ TEST(FitTemperature, UndoesATemperatureThatAModelWasGiven) {
   const test::TemporaryDirectory folder;
   const std::string path = folder.path() / "hot.gguf";
   const Model original = load(FATHOM_TEST_DATA "/golden/quantized/Q8_0.gguf");
-  ASSERT_TRUE(store_temperature(*original.impl()->engine->checkpoint, 1.25, path));
+  ASSERT_TRUE(store_temperature(*original.impl()->engine->checkpoint, {1.25}, path));
   const Model hot = load(path);
   std::vector<int32_t> tokens;
   for (int32_t i = 0; i < 64; ++i) {
@@ -113,7 +113,7 @@ TEST(FitTemperature, UndoesATemperatureThatAModelWasGiven) {
   }
   const auto fitted = fit_temperature(hot, &original, tokens, {.context = 16});
   ASSERT_TRUE(fitted) << fitted.error().message;
-  EXPECT_NEAR(fitted->temperature, 1 / 1.25, 1e-3);
+  EXPECT_NEAR(fitted->temperature.value, 1 / 1.25, 1e-3);
   EXPECT_EQ(fitted->fitted_tokens, 30);
   EXPECT_EQ(fitted->measured_tokens, 30);
   EXPECT_GT(fitted->before.kl, 1e-6);
@@ -122,7 +122,7 @@ TEST(FitTemperature, UndoesATemperatureThatAModelWasGiven) {
   forget_calibration(hot);  // nothing is left to undo
   const auto none = fit_temperature(hot, &original, tokens, {.context = 16});
   ASSERT_TRUE(none) << none.error().message;
-  EXPECT_NEAR(none->temperature, 1, 1e-6);
+  EXPECT_NEAR(none->temperature.value, 1, 1e-6);
   EXPECT_NEAR(none->before.kl, 0, 1e-7);
 
   const auto short_text = fit_temperature(hot, nullptr, {1, 2, 3}, {.context = 16});
@@ -130,12 +130,66 @@ TEST(FitTemperature, UndoesATemperatureThatAModelWasGiven) {
   EXPECT_NE(short_text.error().message.find("3 tokens"), std::string::npos);
 }
 
+TEST(FitTemperature, FindsABiasOfPositionsWhereThereIsOne) {
+  const test::TemporaryDirectory folder;
+  const std::string path = folder.path() / "hot.gguf";
+  const Model original = load(FATHOM_TEST_DATA "/golden/quantized/Q8_0.gguf");
+  // Right at first, too flat from the eighth token on.
+  const StoredTemperature wrong{1, {0, 0, 0, std::log(1.5F)}};
+  ASSERT_TRUE(store_temperature(*original.impl()->engine->checkpoint, wrong, path));
+  const Model hot = load(path);
+  std::vector<int32_t> tokens;
+  tokens.reserve(4096);
+  for (int32_t i = 0; i < 4096; ++i) {
+    tokens.push_back(static_cast<int32_t>((i * 37 + i / 3) % original.info().vocab_size));
+  }
+  const auto fitted = fit_temperature(hot, &original, tokens, {.context = 16}, {}, true);
+  ASSERT_TRUE(fitted) << fitted.error().message;
+  // Positions 0 to 14 are scored; what is common to all of them draws each a little.
+  ASSERT_EQ(fitted->temperature.bias.size(), 4U);
+  EXPECT_NEAR(fitted->temperature.at(3), 1, 0.08);
+  EXPECT_NEAR(fitted->temperature.at(8), 1 / 1.5, 0.05);
+  EXPECT_LT(fitted->everywhere.kl, fitted->before.kl);
+  EXPECT_LT(fitted->after.kl, fitted->everywhere.kl / 2);
+
+  const auto common = fit_temperature(hot, &original, tokens, {.context = 16});
+  ASSERT_TRUE(common) << common.error().message;
+  EXPECT_TRUE(common->temperature.bias.empty());
+  EXPECT_EQ(common->after.kl, common->everywhere.kl);
+}
+
+TEST(StoredTemperature, DividesByPositionInWhateverStepsATextIsRead) {
+  const test::TemporaryDirectory folder;
+  const std::string path = folder.path() / "copy.gguf";
+  const Model model = load(FATHOM_TEST_DATA "/golden/quantized/Q4_0.gguf");
+  const std::vector<int32_t> tokens = {1, 2, 3, 4, 5};
+  const auto before = *Session(model).logits(tokens, true);
+  const StoredTemperature stored{1, {0, std::log(2.0F), std::log(0.5F)}};
+  ASSERT_TRUE(store_temperature(*model.impl()->engine->checkpoint, stored, path));
+  const Model biased = load(path);
+  const auto after = *Session(biased).logits(tokens, true);
+  const double expected[] = {1, 2, 2, 0.5, 0.5};
+  for (size_t row = 0; row < after.size(); ++row) {
+    for (size_t i = 0; i < after[row].size(); ++i) {
+      ASSERT_NEAR(after[row][i], static_cast<double>(before[row][i]) / expected[row], 1e-5) << row;
+    }
+    // The last row alone, which a batch may ask for.
+    const std::vector<int32_t> begin(tokens.begin(),
+                                     tokens.begin() + static_cast<std::ptrdiff_t>(row) + 1);
+    const auto last = *Session(biased).logits(begin, false);
+    ASSERT_EQ(last.size(), 1U);
+    for (size_t i = 0; i < last[0].size(); ++i) ASSERT_NEAR(last[0][i], after[row][i], 1e-4);
+  }
+  forget_calibration(biased);
+  EXPECT_EQ(*Session(biased).logits(tokens, true), before);
+}
+
 TEST(StoredTemperature, DividesAllLogits) {
   const test::TemporaryDirectory folder;
   const std::string path = folder.path() / "copy.gguf";
   const Model model = load(FATHOM_TEST_DATA "/golden/quantized/Q4_0.gguf");
   const auto before = *Session(model).logits({1, 2, 3}, true);
-  ASSERT_TRUE(store_temperature(*model.impl()->engine->checkpoint, 2, path));
+  ASSERT_TRUE(store_temperature(*model.impl()->engine->checkpoint, {2}, path));
   const Model halved = load(path);
   const auto after = *Session(halved).logits({1, 2, 3}, true);
   ASSERT_EQ(after.size(), before.size());
