@@ -140,11 +140,12 @@ Result<Found> find_perplexity(const EvalOptions& options) {
                return measure_perplexity(model, tokens, options.windowing, on_read, on_logits);
              }));
   if (writer) FATHOM_CHECK(writer->commit());
+  FATHOM_TRY(auto key, key_of(model, options.model.adapter));
   return Found{.perplexity = result,
                .tokens = std::move(tokens),
                .model = model.info().name,
                .computed_by = model.info().kernels,
-               .key = key_of(model)};
+               .key = std::move(key)};
 }
 
 Result<Found> find_remote_perplexity(const EvalOptions& options) {
@@ -238,11 +239,12 @@ Result<Distance> distance_from_file(const EvalOptions& options) {
   FATHOM_TRY(const Divergence result, with_progress(tokens.size(), [&](const OnRead& on_read) {
                return measure_divergence(model, reference, on_read);
              }));
+  FATHOM_TRY(auto key, key_of(model, options.model.adapter));
   return Distance{.divergence = result,
                   .tokens = tokens.size(),
                   .model = model.info().name,
                   .reference = options.reference_logits,
-                  .key = key_of(model)};
+                  .key = std::move(key)};
 }
 
 Result<Distance> distance_from_model(const EvalOptions& options) {
@@ -261,11 +263,12 @@ Result<Distance> distance_from_model(const EvalOptions& options) {
   FATHOM_TRY(const Divergence result, with_progress(tokens.size(), [&](const OnRead& on_read) {
                return measure_divergence(model, reference, tokens, options.windowing, on_read);
              }));
+  FATHOM_TRY(auto key, key_of(model, options.model.adapter));
   return Distance{.divergence = result,
                   .tokens = tokens.size(),
                   .model = model.info().name,
                   .reference = reference.info().name,
-                  .key = key_of(model)};
+                  .key = std::move(key)};
 }
 
 Result<int> divergence(const EvalOptions& options) {

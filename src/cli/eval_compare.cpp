@@ -64,7 +64,11 @@ Result<int> compare_answers(const CompareOptions& options) {
   FATHOM_TRY(const Answers a, read_answers(options.a));
   FATHOM_TRY(const Answers b, read_answers(options.b));
   Json rows = Json::array();
-  ComparisonPage page{.a = a.model, .b = b.model, .rows = {}};
+  // One model's files often have one name inside, whatever became of its weights.
+  const bool same = a.model == b.model;
+  const std::string name_a = same ? fmt::format("{} ({})", a.model, options.a) : a.model;
+  const std::string name_b = same ? fmt::format("{} ({})", b.model, options.b) : b.model;
+  ComparisonPage page{.a = name_a, .b = name_b, .rows = {}};
   std::string table = fmt::format("{:<12} {:>9} {:>8} {:>8} {:>10}  {:<20} {:>7} {:>7} {:>9}\n",
                                   "task", "questions", "A right", "B right", "B - A",
                                   "95% of samples", "only A", "only B", "p");
@@ -101,11 +105,11 @@ Result<int> compare_answers(const CompareOptions& options) {
     FATHOM_CHECK(write_output_file(options.html, picture ? draw_svg(page) : draw_html(page)));
   }
   if (options.json) {
-    print(Json{{"a", a.model}, {"b", b.model}, {"tasks", rows}}.dump(
-              2, ' ', false, Json::error_handler_t::replace) +
+    print(Json{{"a", name_a}, {"b", name_b}, {"tasks", rows}}.dump(2, ' ', false,
+                                                                   Json::error_handler_t::replace) +
           "\n");
   } else {
-    print(fmt::format("A: {}\nB: {}\n{}", a.model, b.model, table));
+    print(fmt::format("A: {}\nB: {}\n{}", name_a, name_b, table));
   }
   return 0;
 }

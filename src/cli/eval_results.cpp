@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/fingerprint.h"
+#include "base/mapped_file.h"
 #include "checkpoint/describe.h"
 #include "checkpoint/identity.h"
 #include "cli/terminal.h"
@@ -35,7 +37,24 @@ Result<std::optional<EvaluationResults>> open_results(const ResultsOptions& opti
   return std::nullopt;
 }
 
-EvaluationKey key_of(const Model& model) {
+namespace {
+
+Result<uint64_t> fingerprint_of(const std::filesystem::path& adapter) {
+  Fingerprint print;
+  for (const char* name : {"adapter_config.json", "adapter_model.safetensors"}) {
+    FATHOM_TRY(const MappedFile file, MappedFile::open(adapter / name));
+    print.add(file.bytes());
+  }
+  return print.value();
+}
+
+std::string last_name(const std::filesystem::path& path) {
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+}  // namespace
+
+Result<EvaluationKey> key_of(const Model& model, const std::string& adapter) {
   const Checkpoint& checkpoint = *model.impl()->engine->checkpoint;
   EvaluationKey key;
   key.model = model.info().name.empty() ? checkpoint.path().stem().string() : model.info().name;
@@ -43,6 +62,11 @@ EvaluationKey key_of(const Model& model) {
     key.identity = fmt::format("{:016x}", identity->content);
   }
   key.precision = describe(checkpoint).quantization;
+  if (!adapter.empty()) {
+    FATHOM_TRY(const uint64_t print, fingerprint_of(adapter));
+    key.model += fmt::format(":{}", last_name(adapter));
+    key.identity += fmt::format("+{:016x}", print);
+  }
   return key;
 }
 

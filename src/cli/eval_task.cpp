@@ -122,7 +122,9 @@ Json task_json(const TaskAnswers& answers, const std::vector<Measured>& measured
 Result<Asked> find_answerer(const TaskOptions& options) {
   if (options.remote.url.empty()) {
     FATHOM_TRY(const Model model, load_model(options.model));
-    return Asked{.name = model.info().name, .key = key_of(model), .answerer = make_answerer(model)};
+    FATHOM_TRY(auto key, key_of(model, options.model.adapter));
+    const std::string name = key.model;
+    return Asked{.name = name, .key = std::move(key), .answerer = make_answerer(model)};
   }
   RemoteOptions remote = options.remote;
   remote.model = options.model.model;

@@ -1,5 +1,6 @@
 #include "evaluate/jsonl.h"
 
+#include <charconv>
 #include <fstream>
 
 #include "base/json.h"
@@ -8,14 +9,29 @@ namespace fathom {
 
 using Json = nlohmann::json;
 
+namespace {
+
+// An object's member or an array's element; null: there is none.
+const Json* step(const Json& at, std::string_view name) {
+  if (at.is_object()) {
+    const auto found = at.find(name);
+    return found == at.end() ? nullptr : &*found;
+  }
+  size_t index = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
+  if (!at.is_array() || error != std::errc() || end != name.data() + name.size()) return nullptr;
+  return index < at.size() ? &at[index] : nullptr;
+}
+
+}  // namespace
+
 Result<const Json*> JsonLine::find(std::string_view path) const {
   const Json* at = &object_;
   std::string_view rest = path;
   while (!rest.empty()) {
     const size_t dot = std::min(rest.find('.'), rest.size());
-    const auto found = at->is_object() ? at->find(rest.substr(0, dot)) : at->end();
-    if (found == at->end()) return fail("{}: there is no {}.", where_, path);
-    at = &*found;
+    at = step(*at, rest.substr(0, dot));
+    if (at == nullptr) return fail("{}: there is no {}.", where_, path);
     rest.remove_prefix(std::min(dot + 1, rest.size()));
   }
   return at;

@@ -19,7 +19,7 @@ class JsonLine {
 
   const std::string& where() const { return where_; }
   const nlohmann::json& object() const { return object_; }
-  // A member's member: text("passage.text").
+  // A member's member: text("passage.text"); of an array by its index, from 0: "choices.1".
   Result<std::string> text(std::string_view path) const;
   Result<int64_t> integer(std::string_view path) const;
   Result<bool> boolean(std::string_view path) const;

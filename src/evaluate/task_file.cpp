@@ -1,6 +1,7 @@
 #include "evaluate/task_file.h"
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <iterator>
 #include <span>
@@ -43,28 +44,77 @@ Result<std::string> fill(std::string_view prompt, const JsonLine& line) {
   return text;
 }
 
-Result<std::vector<std::string>> choices_of(const Json& choices, const JsonLine& line) {
-  const Json* list = &choices;
-  if (choices.is_string()) {
-    FATHOM_TRY(list, line.array(choices.get<std::string>()));
-  }
-  std::vector<std::string> texts;
-  for (const Json& choice : *list) texts.push_back(text_of(choice));
-  if (texts.size() < 2) return fail("{}: a question needs at least two answers.", line.where());
-  return texts;
+// A question's answers, and what the right one may be called by besides its text and index.
+struct Choices {
+  std::vector<std::string> texts = {};
+  std::vector<std::string> labels = {};  // as many
+};
+
+void add_texts(const Json& list, std::vector<std::string>& texts) {
+  texts.reserve(texts.size() + list.size());
+  for (const Json& text : list) texts.push_back(text_of(text));
 }
 
-Result<int64_t> right_of(const std::string& member, const std::vector<std::string>& choices,
-                         const JsonLine& line) {
+// [{"text": ..., "label": ...}, ...] as ARC's own files have it, {"text": [...], "label": [...]} as
+// it is distributed in, or an array of texts, whose labels are A, B, C and so on as in MMLU.
+Result<Choices> choices_of(const Json& choices, const JsonLine& line) {
+  const Json* given = &choices;
+  if (choices.is_string()) {
+    FATHOM_TRY(given, line.find(choices.get<std::string>()));
+  }
+  const auto wrong = [&](std::string_view what) {
+    return fail("{}: {} {}.", line.where(),
+                choices.is_string() ? choices.get<std::string>() : "choices", what);
+  };
+  const auto has = [](const Json& object, bool arrays) {
+    return std::ranges::all_of(std::array{"text", "label"}, [&](const char* name) {
+      const auto found = object.find(name);
+      return found != object.end() && found->is_array() == arrays;
+    });
+  };
+  Choices read;
+  if (given->is_object()) {
+    if (!has(*given, true) || given->at("text").size() != given->at("label").size()) {
+      return wrong("must have as many texts (\"text\") as labels (\"label\")");
+    }
+    add_texts(given->at("text"), read.texts);
+    add_texts(given->at("label"), read.labels);
+  } else if (!given->is_array()) {
+    return wrong("must be an array");
+  } else if (!given->empty() && given->front().is_object()) {
+    read.texts.reserve(given->size());
+    read.labels.reserve(given->size());
+    for (const Json& choice : *given) {
+      if (!choice.is_object() || !has(choice, false)) {
+        return wrong("must all have a \"text\" and a \"label\"");
+      }
+      read.texts.push_back(text_of(choice.at("text")));
+      read.labels.push_back(text_of(choice.at("label")));
+    }
+  } else {
+    add_texts(*given, read.texts);
+    const size_t letters = std::min<size_t>(read.texts.size(), 26);
+    read.labels.reserve(letters);
+    for (size_t i = 0; i < letters; ++i) {
+      read.labels.emplace_back(1, static_cast<char>('A' + static_cast<char>(i)));
+    }
+  }
+  if (read.texts.size() < 2) return wrong("are too few: a question needs at least two answers");
+  return read;
+}
+
+Result<int64_t> right_of(const std::string& member, const Choices& choices, const JsonLine& line) {
   FATHOM_TRY(const Json* value, line.find(member));
   if (value->is_number_integer()) {
     const auto index = value->get<int64_t>();
-    if (index >= 0 && index < std::ssize(choices)) return index;
+    if (index >= 0 && index < std::ssize(choices.texts)) return index;
     return fail("{}: {} is {}; there are the answers 0 to {}.", line.where(), member, index,
-                choices.size() - 1);
+                choices.texts.size() - 1);
   }
-  const auto found = std::ranges::find(choices, text_of(*value));
-  if (found != choices.end()) return found - choices.begin();
+  for (const auto* names : {&choices.texts, &choices.labels}) {
+    const auto found = std::ranges::find(*names, text_of(*value));
+    if (found != names->end()) return found - names->begin();
+  }
   return fail("{}: {} is {}, which is none of the answers.", line.where(), member,
               in_quotes(text_of(*value)));
 }
@@ -96,10 +146,10 @@ Result<ChoiceTask> read_choices(const JsonLine& task, const std::filesystem::pat
   for (const JsonLine& line : lines) {
     ChoiceQuestion question;
     FATHOM_TRY(question.context, fill(prompt, line));
-    FATHOM_TRY(const auto texts, choices_of(*choices, line));
-    FATHOM_TRY(question.right, right_of(answer, texts, line));
-    question.choices.reserve(texts.size());
-    for (const std::string& choice : texts) question.choices.push_back(" " + choice);
+    FATHOM_TRY(const Choices given, choices_of(*choices, line));
+    FATHOM_TRY(question.right, right_of(answer, given, line));
+    question.choices.reserve(given.texts.size());
+    for (const std::string& choice : given.texts) question.choices.push_back(" " + choice);
     read.questions.push_back(std::move(question));
   }
   return read;

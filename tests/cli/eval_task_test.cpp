@@ -2,9 +2,11 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "cli/process.h"
 #include "cli/tiny_model.h"
+#include "storage/results.h"
 
 namespace fathom::test {
 namespace {
@@ -120,6 +122,48 @@ TEST_F(EvalTaskTest, DrawsAComparisonThatStandsAlone) {
       run({"eval", "compare", a, b, "--html", path("no/such/folder/page.html")});
   EXPECT_EQ(nowhere.code, 1);
   EXPECT_NE(nowhere.err.find("page.html"), std::string::npos) << nowhere.err;
+}
+
+TEST_F(EvalTaskTest, CountsAModelWithAnAdapterAsAnother) {
+  const std::string adapter = path("spoken");
+  std::filesystem::copy(FATHOM_TEST_DATA "/golden/lora/llama_gqa_all", adapter);
+  file("rows.jsonl", R"({"q": "the quick", "c": ["fox", "dog"], "a": 0})");
+  const std::string task = file(
+      "task.json",
+      R"({"name": "t", "data": "rows.jsonl", "prompt": "{q}", "choices": "c", "answer": "a"})");
+  const std::string kept = path("kept.db");
+  const auto model_of = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> arguments = {"eval",          "task",   task,        "-m",
+                                          talking_model(), "--json", "--results", kept};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Finished result = run(arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return Json::parse(result.out).value("model", "");
+  };
+  const std::string plain = model_of({});
+  EXPECT_EQ(model_of({"--lora", adapter}), plain + ":spoken");
+  EXPECT_EQ(model_of({"--lora", adapter + "/"}), plain + ":spoken");
+  auto results = EvaluationResults::open(kept);
+  ASSERT_TRUE(results) << results.error().message;
+  const auto measured = results->measured();
+  ASSERT_TRUE(measured) << measured.error().message;
+  std::set<std::string> identities;
+  for (const MeasuredEvaluation& one : *measured) identities.insert(one.key.identity);
+  EXPECT_EQ(identities.size(), 2U);
+}
+
+TEST_F(EvalTaskTest, NamesTheFilesWhereTheModelsHaveOneName) {
+  const auto answers = [&](const char* name) {
+    const Json list = Json::array({{{"chosen", 1}, {"right", 1}}});
+    const Json tasks = Json::array({{{"task", "t"}, {"answers", list}}});
+    return file(name, Json{{"model", "one"}, {"tasks", tasks}}.dump());
+  };
+  const std::string a = answers("a.json");
+  const std::string b = answers("b.json");
+  const Finished result = run({"eval", "compare", a, b});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("A: one (" + a + ")\nB: one (" + b + ")"), std::string::npos)
+      << result.out;
 }
 
 TEST_F(EvalTaskTest, SaysWhatIsWrong) {

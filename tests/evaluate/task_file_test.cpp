@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "cli/tiny_model.h"
 
@@ -60,6 +62,69 @@ TEST_F(TaskFileTest, NamesWhatIsMissingOrWrong) {
     const auto read = read_task_file(file("task.json", text));
     ASSERT_FALSE(read) << text;
     EXPECT_NE(read.error().message.find(word), std::string::npos) << read.error().message;
+  }
+}
+
+TEST_F(TaskFileTest, ReadsChoicesAsArcAndMmluHaveThem) {
+  file("arc.jsonl", R"({"question": {"stem": "Q1", "choices": [{"text": "x", "label": "1"}, )"
+                    R"({"text": "y", "label": "2"}]}, "answerKey": "2"})");
+  file("arc_columns.jsonl",
+       R"({"question": "Q1", "choices": {"text": ["x", "y"], "label": ["A", "B"]}, )"
+       R"("answerKey": "B"})");
+  file("mmlu.jsonl", R"({"question": "Q1", "choices": ["x", "y"], "answer": "B"})");
+  file("mmlu_index.jsonl", R"({"question": "Q1", "choices": ["x", "y"], "answer": 1})");
+  const std::array<std::string, 4> cases[] = {
+      {"arc.jsonl", "{question.stem}: ", "question.choices", "answerKey"},
+      {"arc_columns.jsonl", "{question}: ", "choices", "answerKey"},
+      {"mmlu.jsonl", "{question}: ", "choices", "answer"},
+      {"mmlu_index.jsonl", "{question}: ", "choices", "answer"},
+  };
+  for (const auto& [data, prompt, choices, answer] : cases) {
+    const nlohmann::json task = {{"name", "t"},
+                                 {"data", data},
+                                 {"prompt", prompt},
+                                 {"choices", choices},
+                                 {"answer", answer}};
+    const auto read = read_task_file(file("task.json", task.dump()));
+    ASSERT_TRUE(read) << read.error().message;
+    const auto& questions = std::get<ChoiceTask>(*read).questions;
+    ASSERT_EQ(questions.size(), 1U);
+    EXPECT_EQ(questions[0].context, "Q1: ");
+    EXPECT_EQ(questions[0].choices, (std::vector<std::string>{" x", " y"})) << data;
+    EXPECT_EQ(questions[0].right, 1) << data;
+  }
+  // The harness asks MMLU so: the answers in the prompt, and of the letters the likeliest.
+  const auto lettered =
+      read_task_file(file("task.json", R"({"name": "t", "data": "mmlu_index.jsonl",
+           "prompt": "{question}\nA. {choices.0}\nB. {choices.1}\nAnswer:",
+           "choices": ["A", "B"], "answer": "answer"})"));
+  ASSERT_TRUE(lettered) << lettered.error().message;
+  const ChoiceQuestion& question = std::get<ChoiceTask>(*lettered).questions[0];
+  EXPECT_EQ(question.context, "Q1\nA. x\nB. y\nAnswer:");
+  EXPECT_EQ(question.choices, (std::vector<std::string>{" A", " B"}));
+  EXPECT_EQ(question.right, 1);
+}
+
+TEST_F(TaskFileTest, NamesChoicesThatAreNone) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"c": 1, "a": 0})", "array"},
+      {R"({"c": ["x"], "a": 0})", "two answers"},
+      {R"({"c": {"text": ["x", "y"], "label": ["A"]}, "a": "A"})", "as many"},
+      {R"({"c": {"text": ["x", "y"]}, "a": "A"})", "as many"},
+      {R"({"c": [{"text": "x"}, {"text": "y"}], "a": "A"})", "\"label\""},
+      {R"({"c": [{"text": "x", "label": "A"}, 2], "a": "A"})", "\"label\""},
+      {R"({"c": ["x", "y"], "a": "C"})", "\"C\""},
+      {R"({"c": ["x", "y"], "a": 2})", "0 to 1"},
+      {R"({"c": ["x", "y"], "b": 2})", "no a"},
+  };
+  for (const auto& [line, word] : cases) {
+    file("rows.jsonl", line);
+    const auto read = read_task_file(file(
+        "task.json",
+        R"({"name": "t", "data": "rows.jsonl", "prompt": "p", "choices": "c", "answer": "a"})"));
+    ASSERT_FALSE(read) << line;
+    EXPECT_NE(read.error().message.find(word), std::string::npos) << read.error().message;
+    EXPECT_NE(read.error().message.find("line 1"), std::string::npos) << read.error().message;
   }
 }
 
