@@ -40,8 +40,8 @@ inline F dot_pairs(F sum, I a, I b) {
   return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
 }
 
-// keys[t] = row t of the tile, and pairs[t / 2] = the values of rows t and t + 1, element by element
-// one of each, for four rows from `begin` on.
+// keys[t] = row t of the tile, and pairs[t / 2] = the values of rows t and t + 1, element by
+// element one of each, for four rows from `begin` on.
 template <CacheType kType>
 inline void round_four(const AttentionPass& pass, const CachedTile& cached, int64_t begin,
                        uint16_t* keys, uint16_t* pairs) {
@@ -65,8 +65,7 @@ inline void round_four(const AttentionPass& pass, const CachedTile& cached, int6
       _mm512_storeu_si512(odd + d, b);
       if (d >= value_dim) continue;
       _mm512_storeu_si512(both + 2 * d, _mm512_permutex2var_epi16(a, first_half, b));
-      _mm512_storeu_si512(both + 2 * d + kPairLanes,
-                          _mm512_permutex2var_epi16(a, second_half, b));
+      _mm512_storeu_si512(both + 2 * d + kPairLanes, _mm512_permutex2var_epi16(a, second_half, b));
     }
   }
 }
