@@ -2,18 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
-#include <limits>
 #include <utility>
 
 #include "engine/kv_cache.h"
 #include "engine/scheduler.h"
+#include "plan/arrivals.h"
 #include "plan/demand.h"
 
 namespace fathom::plan {
 namespace {
 
-constexpr double kNever = std::numeric_limits<double>::infinity();
 // What a client waits after it was refused, before it asks again.
 constexpr double kRetrySeconds = 1;
 // Tokens of what all prompts share, and of all that follows a prompt's first own token, which is
@@ -44,72 +42,6 @@ Percentiles percentiles(std::vector<double> values) {
           .p90 = quantile(values, 0.9),
           .p99 = quantile(values, 0.99)};
 }
-
-// Where requests come from: each is drawn when it comes.
-class Source {
- public:
-  Source(const Workload& workload, int64_t requests)
-      : workload_(workload), lengths_(workload.seed), gaps_(workload.seed ^ 0x9e3779b97f4a7c15U) {
-    left_ = workload.trace.empty() ? requests : std::ssize(workload.trace);
-    if (workload.sessions > 0) {
-      for (int64_t i = 0; i < std::min(workload.sessions, left_); ++i) ready_.push_back(0);
-    } else {
-      next_ = gap();
-    }
-  }
-
-  bool closed() const { return workload_.sessions > 0; }
-  double next() const {
-    if (left_ == 0) return kNever;
-    if (closed()) return ready_.empty() ? kNever : ready_.front();
-    return next_;
-  }
-
-  struct Drawn {
-    double at = 0;
-    int64_t prompt = 0;
-    int64_t output = 0;
-  };
-  Drawn take() {
-    Drawn drawn{.at = next()};
-    if (!workload_.trace.empty()) {
-      const PastRequest& request = workload_.trace[static_cast<size_t>(taken_)];
-      drawn.prompt = request.prompt_tokens;
-      drawn.output = request.output_tokens;
-    } else {
-      drawn.prompt = workload_.prompt_tokens.draw(lengths_) + workload_.shared_prefix_tokens;
-      drawn.output = workload_.output_tokens.draw(lengths_);
-    }
-    --left_;
-    ++taken_;
-    if (closed()) {
-      ready_.pop_front();
-    } else if (left_ > 0) {
-      next_ = gap();
-    }
-    return drawn;
-  }
-  // One of the sessions asks again.
-  void free_at(double time) {
-    if (closed()) ready_.push_back(time);
-  }
-
- private:
-  double gap() {
-    if (!workload_.trace.empty()) {
-      return workload_.trace[static_cast<size_t>(taken_)].at - workload_.trace.front().at;
-    }
-    return next_ - std::log(1 - loadtest::uniform(gaps_)) / workload_.requests_per_second;
-  }
-
-  const Workload& workload_;
-  loadtest::Random lengths_;
-  loadtest::Random gaps_;
-  int64_t left_ = 0;
-  int64_t taken_ = 0;
-  double next_ = 0;
-  std::deque<double> ready_;
-};
 
 struct Open {
   double at = 0;
@@ -143,7 +75,7 @@ class Run {
         total_(requests_of(workload, options)),
         warm_(warm_up_of(workload, options, total_)),
         context_(std::min(server.context, cache.pages() * CachePool::kPageTokens)),
-        source_(workload, total_),
+        arrivals_(workload, total_),
         scheduler_({.max_running = server.max_running,
                     .max_batch_tokens = std::max(server.max_batch_tokens, server.max_running),
                     .prefix_cache = server.prefix_cache},
@@ -162,29 +94,29 @@ class Run {
       take_in();
       const int64_t in_system = scheduler_.waiting() + scheduler_.running();
       if (in_system == 0) {
-        if (source_.next() == kNever) break;
-        pass_time(source_.next() - now_, 0);
+        if (arrivals_.next() == Arrivals::kNever) break;
+        pass_time(arrivals_.next() - now_, 0);
         continue;
       }
       step(in_system);
       // In a closed loop what is under way when enough were answered has too little company.
-      if (source_.closed() && result_.answered + result_.too_long >= total_) break;
+      if (arrivals_.closed() && result_.answered + result_.too_long >= total_) break;
     }
     return report();
   }
 
  private:
   void take_in() {
-    while (source_.next() <= now_) {
-      const Source::Drawn drawn = source_.take();
+    while (arrivals_.next() <= now_) {
+      const Arrivals::Drawn drawn = arrivals_.take();
       if (drawn.prompt >= context_) {
         ++result_.too_long;
-        source_.free_at(now_);
+        arrivals_.free_at(now_);
         continue;
       }
       if (scheduler_.waiting() >= server_.max_waiting) {
         ++result_.refused;
-        source_.free_at(now_ + kRetrySeconds);
+        arrivals_.free_at(now_ + kRetrySeconds);
         continue;
       }
       const int64_t number = taken_++;
@@ -277,10 +209,10 @@ class Run {
   void end(SequenceId id) {
     const Open& open = request(id);
     scheduler_.finish(id);
-    source_.free_at(now_);
+    arrivals_.free_at(now_);
     ++result_.answered;
     if (counting()) ++ended_in_window_;
-    if (counting() && (source_.next() != kNever || source_.closed())) {
+    if (counting() && (arrivals_.next() != Arrivals::kNever || arrivals_.closed())) {
       window_ended_ = ended_in_window_;
       window_tokens_ = tokens_;
       window_end_ = now_;
@@ -295,7 +227,8 @@ class Run {
 
   void pass_time(double seconds, int64_t in_system) {
     now_ += seconds;
-    if (counting() && (source_.next() != kNever || source_.closed() || !workload_.trace.empty())) {
+    if (counting() &&
+        (arrivals_.next() != Arrivals::kNever || arrivals_.closed() || !workload_.trace.empty())) {
       area_ += seconds * static_cast<double>(in_system);
       area_seconds_ += seconds;
     }
@@ -333,7 +266,7 @@ class Run {
     result_.preemptions = scheduler_.preemptions();
     const auto half = static_cast<double>(half_);
     result_.queue_grows =
-        !source_.closed() && workload_.trace.empty() &&
+        !arrivals_.closed() && workload_.trace.empty() &&
         static_cast<double>(last_in_system_) > 1.3 * half + 4 * std::sqrt(half) + 8;
     return result_;
   }
@@ -344,7 +277,7 @@ class Run {
   const int64_t total_;
   const int64_t warm_;
   const int64_t context_;
-  Source source_;
+  Arrivals arrivals_;
   Scheduler scheduler_;
   StepPacer pacer_;
   std::vector<double> used_;  // seconds with so many pages in use
