@@ -1,9 +1,9 @@
 #include "cli/generate_options.h"
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <random>
 
+#include "cli/flag_checks.h"
 #include "engine/sampler.h"
 #include "engine/speculation/draft_policy.h"
 
@@ -68,14 +68,7 @@ void add_generate_options(CLI::App& command, GenerateFlags& flags) {
       ->type_name("X");
   command.add_option("--seed", flags.seed, "equal seeds give equal answers")
       ->type_name("N")
-      // CLI11 would wrap the one around and cut the other.
-      ->check([](const std::string& text) {
-        if (text.starts_with('-')) return text + " is negative";
-        uint64_t seed = 0;
-        const auto end = std::from_chars(text.data(), text.data() + text.size(), seed);
-        return end.ec == std::errc::result_out_of_range ? text + " is more than 64 bits hold"
-                                                        : std::string();
-      });
+      ->check(is_seed);
   command
       .add_option("--stop", flags.stop, "end the answer before TEXT; may be given several times")
       ->type_name("TEXT")

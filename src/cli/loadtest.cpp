@@ -2,7 +2,6 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,6 +10,7 @@
 #include "base/json.h"
 #include "base/quote.h"
 #include "cli/command.h"
+#include "cli/flag_checks.h"
 #include "cli/input_file.h"
 #include "cli/output_file.h"
 #include "cli/terminal.h"
@@ -48,14 +48,6 @@ struct LoadtestFlags {
   bool json = false;
   std::string plot;
 };
-
-// A flag that says 0 is not the same as one that is left out.
-std::string not_zero(const std::string& text) {
-  const char* const end = text.data() + text.size();
-  double value = 1;
-  const auto read = std::from_chars(text.data(), end, value);
-  return read.ptr == end && value == 0 ? text + " is too few; leave the flag out, or say more" : "";
-}
 
 Result<loadtest::ClientOptions> client_options(const LoadtestFlags& flags) {
   loadtest::ClientOptions options;
@@ -264,7 +256,9 @@ void add_loadtest(CLI::App& app, Chosen& chosen) {
   command
       ->add_option("--timeout", flags->timeout, "seconds of silence after which a request failed")
       ->type_name("S");
-  command->add_option("--seed", flags->seed, "equal seeds ask the same")->type_name("N");
+  command->add_option("--seed", flags->seed, "equal seeds ask the same")
+      ->type_name("N")
+      ->check(is_seed);
   command->add_flag("--insecure", flags->insecure, "do not check the server's TLS certificate");
   command->add_flag("--json", flags->json, "print JSON");
   command->add_option("--plot", flags->plot, "draw the run into an SVG file")->type_name("FILE");

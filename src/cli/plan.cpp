@@ -5,6 +5,7 @@
 
 #include "cli/output_file.h"
 #include "cli/plan.h"
+#include "cli/plan_catalogue.h"
 #include "cli/plan_document.h"
 #include "cli/plan_fit.h"
 #include "cli/plan_options.h"
@@ -53,8 +54,15 @@ Result<int> show_document(bool json) {
   return 0;
 }
 
+Result<int> show_catalogue(bool json) {
+  FATHOM_TRY(const std::string text, json ? catalogue_json() : catalogue_text());
+  print(text);
+  return 0;
+}
+
 Result<int> show_plan(const PlanFlags& flags) {
   if (flags.document) return show_document(flags.json);
+  if (flags.catalogue) return show_catalogue(flags.json);
   if (!flags.fit && !flags.fit_files.empty()) {
     return usage_error("--fit-file is for --fit, which makes use of it.");
   }
@@ -91,7 +99,8 @@ void add_plan(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  fathom plan -m model.gguf --sessions 4\n"
       "  fathom plan --rate 2 --prompt lognormal:400,0.8 --ttft-ms 500 --itl-ms 50 --hardware all\n"
-      "  fathom plan -m v2-lite -m v3 --hardware h100-80gb --rate 20 --budget 60 --json");
+      "  fathom plan -m v2-lite -m v3 --hardware h100-80gb --rate 20 --budget 60 --json\n"
+      "  fathom plan --catalogue");
   command->callback([&chosen, flags] { chosen.action = [flags] { return show_plan(*flags); }; });
 }
 

@@ -4,32 +4,16 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/wrapped_text.h"
+
 namespace fathom::cli {
 namespace {
 
-constexpr size_t kColumns = 98;
 constexpr size_t kIndent = 14;
 
 // One field of a claim: its name, and the words broken into lines below one another.
 std::string field(std::string_view name, std::string_view words) {
-  std::string out = fmt::format("    {:<{}}", name, kIndent - 4);
-  size_t column = kIndent;
-  while (!words.empty()) {
-    const size_t end = std::min(words.find(' '), words.size());
-    const std::string_view word = words.substr(0, end);
-    words.remove_prefix(std::min(end + 1, words.size()));
-    if (column > kIndent && column + 1 + word.size() > kColumns) {
-      out += fmt::format("\n{:<{}}", "", kIndent);
-      column = kIndent;
-    } else if (column > kIndent) {
-      out += ' ';
-      ++column;
-    }
-    out += word;
-    column += word.size();
-  }
-  out += '\n';
-  return out;
+  return wrapped(fmt::format("    {}", name), kIndent, words);
 }
 
 }  // namespace
@@ -37,7 +21,8 @@ std::string field(std::string_view name, std::string_view words) {
 std::string document_text(const plan::DocumentReport& report) {
   std::string out =
       "What the overview of DeepSeek models of 2025-09-17 claims, beside predictions for real\n"
-      "checkpoints on hardware of the catalogue (estimates: nothing of it was measured).\n";
+      "checkpoints on hardware of the catalogue, which are estimates, and what was measured here,\n"
+      "on other and smaller hardware than any claim is about.\n";
   std::string table;
   for (const plan::Claim& claim : report.claims) {
     if (claim.table != table) out += fmt::format("\n{}\n", claim.table);

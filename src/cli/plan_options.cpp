@@ -6,6 +6,7 @@
 
 #include "base/quote.h"
 #include "checkpoint/checkpoint.h"
+#include "cli/flag_checks.h"
 #include "cli/input_file.h"
 #include "cli/model_options.h"
 #include "cli/plan_fit.h"
@@ -213,6 +214,10 @@ Result<plan::Question> plan_question(const PlanFlags& flags) {
   for (const size_t place : flags.break_even) {
     if (place < 1) return usage_error("--break-even takes places of the ranking, from 1 on.");
   }
+  if (!flags.break_even.empty() && flags.break_even[0] == flags.break_even[1]) {
+    return usage_error("--break-even compares two places of the ranking, not {} with itself.",
+                       flags.break_even[0]);
+  }
   FATHOM_TRY(question.cache, cache_type(flags.kv_cache));
   const auto by = plan::find_rank_by(flags.by);
   if (!by) {
@@ -251,11 +256,13 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
   command
       .add_option("--rate", question.workload.requests_per_second,
                   "the load: so many requests a second, by chance")
-      ->type_name("R");
+      ->type_name("R")
+      ->check(not_zero);
   command
       .add_option("--sessions", question.workload.sessions,
                   "the load: so many that each ask, wait for the answer and ask again")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(not_zero);
   command.add_option("--trace", flags.trace, "the load: JSON lines; - for standard input")
       ->type_name("FILE");
   command.add_option("--ledger", flags.ledger, "the load: a database that fathom serve wrote")
@@ -271,12 +278,15 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
                   "tokens before every prompt that are the same for all")
       ->type_name("N");
   command.add_option("--seed", question.workload.seed, "equal seeds draw the same load")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(is_seed);
 
   command.add_option("--ttft-ms", question.wishes.ttft_ms, "the longest time to the first token")
-      ->type_name("MS");
+      ->type_name("MS")
+      ->check(not_zero);
   command.add_option("--itl-ms", question.wishes.itl_ms, "the longest time between two tokens")
-      ->type_name("MS");
+      ->type_name("MS")
+      ->check(not_zero);
   command
       .add_option("--percentile", question.wishes.percentile,
                   "of requests that these hold for (90)")
@@ -305,7 +315,8 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
   command.add_flag("--on-premises", question.wishes.on_premises,
                    "only hardware that can stand here; it is bought, not rented");
   command.add_option("--budget", question.wishes.usd_per_hour, "the most that all may cost")
-      ->type_name("USD_PER_HOUR");
+      ->type_name("USD_PER_HOUR")
+      ->check(not_zero);
 
   command.add_option("--by", flags.by, "what ranks first")->type_name("cost|latency|quality");
   command.add_option("--kv-cache", flags.kv_cache, "how keys and values are kept")
@@ -340,6 +351,8 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
   command.add_option("--html", flags.html, "also write a report with plots")->type_name("FILE");
   command.add_flag("--document", flags.document,
                    "instead: the claims of the overview of DeepSeek models, each with a verdict");
+  command.add_flag("--catalogue", flags.catalogue,
+                   "instead: the models and the hardware of the catalogue, with their sources");
 
   command.add_flag("--fit", flags.fit,
                    "instead: measure what steps cost on this machine, for all later plans");
@@ -362,6 +375,7 @@ void add_plan_options(CLI::App& command, PlanFlags& flags) {
   command.get_option("--fixed-usd")->needs("--break-even");
   // What is done instead of a ranking takes none of its flags.
   exclude_others(command, "--document", {"--json"});
+  exclude_others(command, "--catalogue", {"--json"});
   exclude_others(command, "--fit", {"--fit-file", "--json"});
   for (const char* printed : {"--html", "--break-even"}) {
     command.get_option("--verify")->excludes(command.get_option(printed));

@@ -42,6 +42,7 @@ struct PlanFlags {
 
   bool json = false;
   bool document = false;               // instead of a ranking
+  bool catalogue = false;              // instead of a ranking
   std::string html;                    // a file for the report
   bool fit = false;                    // instead of a ranking: what steps cost here
   std::vector<std::string> fit_files;  // of fathom bench --json

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "cli/wrapped_text.h"
 #include "plan/commands.h"
 #include "plan/wishes.h"
 
@@ -74,8 +75,9 @@ std::string deployment_text(size_t place, const plan::Ranked& ranked, double per
         fmt::format("US$ {}/h {}, {} a million tokens; ", number(prediction.usd_per_hour),
                     ranked.rented ? "rent" : "to own", number(prediction.usd_per_million_tokens));
   }
-  text += fmt::format("    {}{} W; {}\n", money, number(prediction.watts),
-                      quality_text(ranked.quality));
+  const std::string power = prediction.watts > 0 ? fmt::format("{} W", number(prediction.watts))
+                                                 : std::string("power not known");
+  text += fmt::format("    {}{}; {}\n", money, power, quality_text(ranked.quality));
   for (const std::string& command : ranked.prepare) text += fmt::format("    {}\n", command);
   if (!ranked.command.empty()) {
     text += fmt::format("    {}\n", ranked.command);
@@ -151,7 +153,11 @@ Json ranked_json(const plan::Ranked& ranked, double percentile) {
                {"watts", prediction.watts},
                {"usd_per_hour", money(prediction.usd_per_hour)},
                {"usd_per_million_tokens", money(prediction.usd_per_million_tokens)},
-               {"rented", ranked.rented}});
+               {"rented", ranked.rented},
+               {"released", deployment.model.released},
+               {"licence", deployment.model.licence},
+               {"model_source", deployment.model.source},
+               {"hardware_source", deployment.hardware.source}});
   json["quality"] = nullptr;
   if (ranked.quality) {
     json["quality"] = {{"score", ranked.quality->score},
@@ -290,8 +296,13 @@ std::string load_text(const plan::Question& question) {
 std::string plan_text(const plan::Question& question, const plan::Ranking& ranking, size_t top,
                       const std::optional<BreakEvenReport>& break_even) {
   const plan::Wishes& wishes = question.wishes;
-  std::string text = fmt::format("{}\ntimes at the {:g}th percentile, in ms; ranked by {}\n\n",
+  std::string text = fmt::format("{}\ntimes at the {:g}th percentile, in ms; ranked by {}\n",
                                  load_text(question), wishes.percentile, plan::name(question.by));
+  for (const plan::Hardware& hardware : question.hardware) {
+    if (!hardware.measured) continue;
+    text += wrapped("", 0, fmt::format("{}; {}", hardware.title, hardware.source));
+  }
+  text += "\n";
   if (!ranking.deployments.empty()) {
     text += fmt::format("{:>3} {:<23} {:<5} {:<20} {:>8} {:>8} {:>7} {:>8} {:>9}\n", "", "model",
                         "", "hardware", "memory", "TTFT", "ITL", "tokens/s", "US$/M req");

@@ -101,12 +101,15 @@ Result<std::vector<Comparison>> verify_steps(const VerifyRequest& request) {
   const std::string& name = deployment.model.title;
   std::vector<Comparison> rows;
   rows.reserve(lines.size() + 1);
-  // No server here: of the program, what was there before.
+  // Code and scratch as a server's process has them, where it was measured, and no tokenizer; or
+  // what this one had before, if that was more.
   const plan::MemoryUse use = plan::memory_of(deployment, 0);
+  const double program =
+      std::max(use.program - plan::tokenizer_bytes(deployment.model), d(resident_before));
   rows.push_back({.model = name,
                   .what = "memory",
                   .unit = "MB",
-                  .predicted = (use.weights + use.activations + d(resident_before)) / 1e6,
+                  .predicted = (use.weights + use.activations + program) / 1e6,
                   .measured = d(resident_bytes()) / 1e6});
   for (const plan::BenchLine& line : lines) {
     rows.push_back({.model = name,

@@ -185,6 +185,27 @@ void look_up(ThisMachine& machine, const std::filesystem::path& folder,
   }
 }
 
+// "2 cores with AVX2, L1d 48 KiB, ... 1 memory node, 16.8 GB, 210 GB of disk free".
+std::string parts_of(const ThisMachine& machine) {
+  const auto count = [](int number, std::string_view what) {
+    return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
+  };
+  std::string text = count(machine.cores, "core");
+  if (!machine.instruction_sets.empty()) {
+    text += fmt::format(" with {}", fmt::join(machine.instruction_sets, ", "));
+  }
+  for (const CpuCache& cache : machine.caches) {
+    text += fmt::format(", {} {} KiB", cache.name, cache.bytes >> 10);
+  }
+  text += fmt::format(", {}, {:.1f} GB of memory", count(machine.nodes, "memory node"),
+                      static_cast<double>(machine.hardware.memory_bytes) / 1e9);
+  if (machine.disk_bytes_free > 0) {
+    text +=
+        fmt::format(", {:.1f} GB of disk free", static_cast<double>(machine.disk_bytes_free) / 1e9);
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string today() {
@@ -244,7 +265,10 @@ Result<ThisMachine> this_machine(const MachineOptions& options) {
                        .float_ops_per_second = measured->limits.float_ops_per_second};
   hardware.fathom_runs_here = true;
   hardware.measured = true;
-  hardware.source = fmt::format("ceilings measured here on {}", measured->date);
+  hardware.source = fmt::format(
+      "{}; ceilings measured here on {}: {:.1f} GB/s, {:.0f} GOPS in INT8, {:.0f} in F32",
+      parts_of(machine), measured->date, hardware.ceilings.read_bytes_per_second / 1e9,
+      hardware.ceilings.int8_ops_per_second / 1e9, hardware.ceilings.float_ops_per_second / 1e9);
   if (auto fit = read_fit(options.folder / "fit.json", machine)) {
     hardware.source += fmt::format("; steps fitted to fathom bench on {}", fit->date);
     hardware.efficiency.measured = true;

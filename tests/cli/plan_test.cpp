@@ -50,6 +50,28 @@ TEST_F(PlanTest, RanksDeploymentsAsTextOfAHundredColumns) {
   }
 }
 
+TEST_F(PlanTest, ListsWhatItKnowsWithItsSources) {
+  const Finished text = run({"plan", "--catalogue"});
+  ASSERT_EQ(text.code, 0) << text.err;
+  for (const char* words : {"v2-lite", "2024-05", "DeepSeek Model License", "config.json",
+                            "h100-80gb", "NVIDIA H100 data sheet"}) {
+    EXPECT_NE(text.out.find(words), std::string::npos) << words;
+  }
+  const Finished listed = run({"plan", "--catalogue", "--json"});
+  ASSERT_EQ(listed.code, 0) << listed.err;
+  const auto json = nlohmann::json::parse(listed.out);
+  EXPECT_GE(json["models"].size(), 20U);
+  EXPECT_GE(json["hardware"].size(), 20U);
+  for (const auto& model : json["models"]) {
+    EXPECT_GT(model["file_bytes"], model["q4_0_file_bytes"]) << model["name"];
+    EXPECT_FALSE(model["source"].get<std::string>().empty());
+  }
+  for (const auto& hardware : json["hardware"]) {
+    EXPECT_GT(hardware["memory_bytes"], 0);
+    EXPECT_FALSE(hardware["source"].get<std::string>().empty());
+  }
+}
+
 TEST_F(PlanTest, PrintsJson) {
   const Finished result = plan({"-m", "r1-distill-qwen-1.5b", "-m", "v3", "--precision", "q4_0",
                                 "--rate", "0.1", "--json", "--top", "1"});
@@ -67,6 +89,10 @@ TEST_F(PlanTest, PrintsJson) {
   }
   EXPECT_FALSE(best["bound_by"].get<std::string>().empty());
   EXPECT_EQ(best["command"].get<std::string>().find("fathom serve -m"), 0U);
+  EXPECT_EQ(best["released"], "2025-01");
+  EXPECT_EQ(best["licence"], "MIT");
+  EXPECT_NE(best["model_source"].get<std::string>().find("config.json"), std::string::npos);
+  EXPECT_FALSE(best["hardware_source"].get<std::string>().empty());
   ASSERT_EQ(json["ruled_out"].size(), 1U);
   EXPECT_EQ(json["ruled_out"][0]["model"], "v3");
   EXPECT_EQ(json["ruled_out"][0]["constraint"], "memory");
@@ -336,6 +362,7 @@ TEST_F(PlanTest, SaysWhichWishCannotBeKept) {
 TEST_F(PlanTest, TakesNoFlagThatItWouldNotUse) {
   const std::vector<std::vector<std::string>> wrongs{
       {"--document", "--rate", "1"},
+      {"--catalogue", "--rate", "1"},
       {"--document", "--html", "plan.html"},
       {"--fit", "-m", "v2-lite"},
       {"--fit", "--verify"},
@@ -375,6 +402,14 @@ TEST_F(PlanTest, SaysWhatIsWrong) {
       {{"--sessions", "-1"}, "--sessions is -1"},
       {{"--rate", "1", "--prompt", "0"}, "--prompt is"},
       {{"--rate", "1", "--ttft-ms", "-5"}, "--ttft-ms is -5"},
+      // Not the same as leaving the flag out.
+      {{"--rate", "0"}, "--rate: 0 is too few"},
+      {{"--sessions", "0"}, "--sessions: 0 is too few"},
+      {{"--rate", "1", "--ttft-ms", "0"}, "--ttft-ms: 0 is too few"},
+      {{"--rate", "1", "--itl-ms", "0.0"}, "--itl-ms: 0.0 is too few"},
+      {{"--rate", "1", "--budget", "0"}, "--budget: 0 is too few"},
+      {{"--rate", "1", "--seed", "-1"}, "--seed: -1 is negative"},
+      {{"--rate", "1", "--break-even", "2", "2"}, "not 2 with itself"},
       {{"--rate", "1", "--percentile", "100"}, "--percentile is 100"},
       {{"--rate", "1", "--quality", "150"}, "--quality is 150"},
       {{"--rate", "1", "--precision", "q3"}, "--precision is"},

@@ -51,5 +51,19 @@ TEST(Document, GivesEachClaimAVerdictWithItsReason) {
   EXPECT_EQ(verdict("cost", "V1 cheaper above 1.5 million"), "holds if");
 }
 
+TEST(Document, SaysWhereAndWhenWhatWasMeasured) {
+  const auto report = compare_document();
+  ASSERT_TRUE(report) << report.error().message;
+  int64_t measured = 0;
+  for (const Claim& claim : report->claims) {
+    if (claim.measured.empty()) continue;
+    ++measured;
+    const bool dated = claim.measured.find("(docs/") != std::string::npos &&
+                       claim.measured.find(", 20") != std::string::npos;
+    EXPECT_TRUE(dated || claim.subject == "Lite, INT4 file") << claim.measured;
+  }
+  EXPECT_GE(measured, 8);
+}
+
 }  // namespace
 }  // namespace fathom::plan

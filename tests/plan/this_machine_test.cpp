@@ -103,6 +103,11 @@ TEST_F(FakeMachine, IsDescribedByWhatTheSystemSays) {
   EXPECT_EQ(hardware.ceilings.float_ops_per_second, 5e11);
   EXPECT_TRUE(hardware.measured);
   EXPECT_TRUE(hardware.fathom_runs_here);
+  for (const char* words : {"L1d 48 KiB", "L2 1024 KiB", "L3 32768 KiB", "16.8 GB of memory",
+                            "GB of disk free", "measured here on 2026-01-02: 11.0 GB/s",
+                            "2000 GOPS in INT8, 500 in F32", "until fathom plan --fit"}) {
+    EXPECT_NE(hardware.source.find(words), std::string::npos) << hardware.source;
+  }
 }
 
 TEST_F(FakeMachine, HasNoMoreMemoryThanItsControlGroupAllows) {
