@@ -1,8 +1,11 @@
 """Writes GGUF files with the shapes of real models and random Q4_0 weights, to measure speed with.
 
-All matrices are Q4_0 and all vectors F32; there is no vocabulary. One random pattern is reused for
-every tensor, so that a file is written as fast as the disk takes it. Scales are drawn so that
-activations stay finite. The names are those of `fathom bench --shape`.
+All matrices are Q4_0 and all vectors F32. One random pattern is reused for every tensor, so that a file
+is written as fast as the disk takes it. Scales are drawn so that activations stay finite. The names are
+those of `fathom bench --shape`. There is no vocabulary, unless --words asks for a made-up one, with which
+`fathom serve` can show what it says:
+
+    bench/shape_files.py v2-lite-16b FOLDER [--words]
 """
 
 import dataclasses
@@ -73,7 +76,20 @@ class RandomBlocks:
         return self.buffer[begin:begin + count].reshape(*shape[:-1], row)
 
 
-def add_metadata(writer, shape):
+def add_words(writer, count):
+    """Every byte by GPT-2's name for it, made-up words, and an end: nothing is ever merged."""
+    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    tokens = [chr(byte) for byte in shown] + [chr(0x100 + i) for i in range(256 - len(shown))]
+    tokens += [f"word{number}" for number in range(count - len(tokens) - 1)] + ["<end>"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.NORMAL] * (count - 1) + [gguf.TokenType.CONTROL])
+    writer.add_eos_token_id(count - 1)
+    writer.add_add_bos_token(False)
+
+
+def add_metadata(writer, shape, words):
     writer.add_name(shape.title + " (random weights)")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_0)
     writer.add_block_count(shape.layers)
@@ -84,7 +100,7 @@ def add_metadata(writer, shape):
     writer.add_layer_norm_rms_eps(shape.norm_eps)
     writer.add_rope_freq_base(shape.rope_theta)
     writer.add_vocab_size(shape.vocab)
-    writer.add_tokenizer_model("none")
+    add_words(writer, shape.vocab) if words else writer.add_tokenizer_model("none")
     if shape.linear_scaling:
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(shape.linear_scaling)
@@ -167,14 +183,14 @@ def vectors(shape):
                 yield block + "ffn_gate_inp.weight", router.astype(np.float32)
 
 
-def write(name, path):
+def write(name, path, words):
     shape = SHAPES[name]
     wanted = dict(matrices(shape))
     largest = max(int(np.prod(dims)) for dims in wanted.values())
     blocks = RandomBlocks(largest // BLOCK_ELEMENTS * BLOCK_BYTES)
     part = path.with_name(path.name + ".part")
     writer = gguf.GGUFWriter(part, shape.architecture)
-    add_metadata(writer, shape)
+    add_metadata(writer, shape, words)
     for tensor, dims in wanted.items():
         writer.add_tensor(tensor + ".weight", blocks.take(*dims), raw_dtype=Q4_0)
     for tensor, values in vectors(shape):
@@ -186,18 +202,19 @@ def write(name, path):
     part.rename(path)
 
 
-def shape_file(name, folder):
+def shape_file(name, folder, words=False):
     """The file of that shape in `folder`, written if it is not there."""
-    path = pathlib.Path(folder) / f"{name}-q4_0.gguf"
+    path = pathlib.Path(folder) / f"{name}{'-words' if words else ''}-q4_0.gguf"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(name, path)
+        write(name, path, words)
     return path
 
 
 if __name__ == "__main__":
     import sys
 
-    if len(sys.argv) != 3 or sys.argv[1] not in SHAPES:
-        sys.exit(f"usage: shape_files.py {'|'.join(SHAPES)} FOLDER")
-    print(shape_file(sys.argv[1], sys.argv[2]))
+    words = sys.argv[3:] == ["--words"]
+    if len(sys.argv) != 3 + words or sys.argv[1] not in SHAPES:
+        sys.exit(f"usage: shape_files.py {'|'.join(SHAPES)} FOLDER [--words]")
+    print(shape_file(sys.argv[1], sys.argv[2], words))

@@ -15,7 +15,8 @@ fi
 git ls-files -z '*.py' | xargs -0 -r -n1 python3 -c \
   'import ast, sys; ast.parse(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1])'
 scripts/check_includes.py || die "includes go the wrong way, see above"
-note "sizes, scripts and the direction of includes"
+scripts/render_api_docs.py --check || die "run scripts/render_api_docs.py"
+note "sizes, scripts, the direction of includes, the API's page"
 
 one_at_a_time build
 scripts/setup.sh build test sanitize lint

@@ -148,6 +148,9 @@ void add_serve_options(CLI::App& command, ServeFlags& flags) {
       ->type_name("FILE");
   command.add_option("--log", flags.log, "what standard error shows of each request")
       ->type_name("text|json|none");
+  command.add_flag(
+      "--log-prompts", flags.log_prompts,
+      "show also what is asked, 16 KB of each request; prompts are in no log otherwise");
 
   command
       .add_option("--lora", flags.adapters,
@@ -389,6 +392,10 @@ Result<serve::ServeOptions> serve_options(const ServeFlags& flags) {
   options.cors_origins = flags.cors_origins;
   options.web_page = !flags.no_web;
   FATHOM_TRY(options.log, log_format(flags.log));
+  options.log_prompts = flags.log_prompts;
+  if (options.log_prompts && options.log == serve::LogFormat::kNone) {
+    return usage_error("--log-prompts needs a log, and --log is none.");
+  }
   if (!flags.no_ledger || options.require_keys) {
     FATHOM_TRY(options.database, database_path(flags.database));
   }

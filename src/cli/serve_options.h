@@ -43,6 +43,7 @@ struct ServeFlags {
   std::vector<std::string> cors_origins;
   std::string adapter_folder;  // empty: no adapters while it serves
   std::string log = "text";
+  bool log_prompts = false;
   bool no_web = false;
   std::string kv_memory = "1G";
   int64_t max_running = 256;

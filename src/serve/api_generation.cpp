@@ -80,6 +80,7 @@ Generation::Call Api::generation(const ApiCall& call, Job& job, const RouteTaken
 
 void Api::start(const ApiCall& call, Job job, const RouteTaken& route, double waited) {
   Generation::Call prepared = generation(call, job, route, waited);
+  for (Request& request : job.requests) request.priority = call.pass->priority();
   Generation::start(*job.model->serving, std::move(job.requests), std::move(prepared));
 }
 
@@ -121,6 +122,7 @@ ApiStatus Api::answer_routed(ApiCall& call, const GenerationRequest& wanted, con
     return {};
   }
   Request request = std::move(lite.requests.front());
+  request.priority = call.pass->priority();
   request.logprobs = request.logprobs.value_or(0);
   request.entropies = true;
   const int32_t answers = request.answers;

@@ -18,7 +18,7 @@ constexpr size_t kLongestName = 64;
 // What read_key() reads.
 constexpr std::string_view kSelect =
     "SELECT name, beginning, created, revoked, max_concurrent, requests_per_minute, "
-    "tokens_per_minute FROM keys";
+    "tokens_per_minute, priority FROM keys";
 
 std::string hex(const unsigned char* bytes, size_t size) {
   std::string text;
@@ -46,7 +46,8 @@ ApiKey read_key(const Statement& row) {
           .revoked = row.integer(3),
           .limits = {.max_concurrent = row.integer(4),
                      .requests_per_minute = row.integer(5),
-                     .tokens_per_minute = row.integer(6)}};
+                     .tokens_per_minute = row.integer(6)},
+          .priority = static_cast<Priority>(row.integer(7))};
 }
 
 // Runs an update of the key with that name, which must return its row.
@@ -70,6 +71,7 @@ Result<std::unique_ptr<ApiKeys>> ApiKeys::open(const std::filesystem::path& path
   // The table was first made without these.
   FATHOM_CHECK(database.add_column("keys", "requests_per_minute", "INTEGER DEFAULT 0"));
   FATHOM_CHECK(database.add_column("keys", "tokens_per_minute", "INTEGER DEFAULT 0"));
+  FATHOM_CHECK(database.add_column("keys", "priority", "INTEGER DEFAULT 1"));
   std::unique_ptr<ApiKeys> keys(new ApiKeys(std::move(database)));
   FATHOM_TRY(keys->find_,
              Statement::prepare(keys->database_,
@@ -77,7 +79,8 @@ Result<std::unique_ptr<ApiKeys>> ApiKeys::open(const std::filesystem::path& path
   return keys;
 }
 
-Result<std::string> ApiKeys::create(const std::string& name, const KeyLimits& limits) {
+Result<std::string> ApiKeys::create(const std::string& name, const KeyLimits& limits,
+                                    Priority priority) {
   if (name.empty() || name.size() > kLongestName) {
     return usage_error("A key's name has 1 to {} characters.", kLongestName);
   }
@@ -97,24 +100,25 @@ Result<std::string> ApiKeys::create(const std::string& name, const KeyLimits& li
   FATHOM_TRY(auto insert,
              Statement::prepare(database_,
                                 "INSERT INTO keys (name, beginning, hash, created, max_concurrent, "
-                                "requests_per_minute, tokens_per_minute) "
-                                "VALUES (?, ?, ?, ?, ?, ?, ?)"));
+                                "requests_per_minute, tokens_per_minute, priority) "
+                                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
   insert.bind(1, name).bind(2, std::string(kPrefix) + digits.substr(0, kBeginning));
   insert.bind(3, hash_of(key)).bind(4, now()).bind(5, limits.max_concurrent);
   insert.bind(6, limits.requests_per_minute).bind(7, limits.tokens_per_minute);
+  insert.bind(8, static_cast<int64_t>(priority));
   FATHOM_CHECK(insert.step());
   return key;
 }
 
-Status ApiKeys::limit(const std::string& name, const KeyLimits& limits) {
+Status ApiKeys::limit(const std::string& name, const KeyLimits& limits, Priority priority) {
   const std::lock_guard lock(mutex_);
-  FATHOM_TRY(auto update,
-             Statement::prepare(database_,
-                                "UPDATE keys SET max_concurrent = ?, requests_per_minute = ?, "
-                                "tokens_per_minute = ? WHERE name = ? AND revoked = 0 "
-                                "RETURNING name"));
+  FATHOM_TRY(auto update, Statement::prepare(
+                              database_,
+                              "UPDATE keys SET max_concurrent = ?, requests_per_minute = ?, "
+                              "tokens_per_minute = ?, priority = ? WHERE name = ? AND revoked = 0 "
+                              "RETURNING name"));
   update.bind(1, limits.max_concurrent).bind(2, limits.requests_per_minute);
-  update.bind(3, limits.tokens_per_minute).bind(4, name);
+  update.bind(3, limits.tokens_per_minute).bind(4, static_cast<int64_t>(priority)).bind(5, name);
   return expect_row(update, name);
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/request.h"
 #include "serve/database.h"
 #include "serve/key_limits.h"
 
@@ -17,10 +18,11 @@ namespace fathom::serve {
 
 struct ApiKey {
   std::string name;
-  std::string beginning;  // "fathom-3fa8...": to recognise it by
-  int64_t created = 0;    // seconds since 1970
-  int64_t revoked = 0;    // 0: valid
-  KeyLimits limits;       // 0: the server's own
+  std::string beginning;                  // "fathom-3fa8...": to recognise it by
+  int64_t created = 0;                    // seconds since 1970
+  int64_t revoked = 0;                    // 0: valid
+  KeyLimits limits;                       // 0: the server's own
+  Priority priority = Priority::kNormal;  // of its requests in the queue
 };
 
 class ApiKeys {
@@ -28,9 +30,11 @@ class ApiKeys {
   static Result<std::unique_ptr<ApiKeys>> open(const std::filesystem::path& path);
 
   // The key itself, which is shown once and kept nowhere. Fails where the name is taken.
-  Result<std::string> create(const std::string& name, const KeyLimits& limits);
+  Result<std::string> create(const std::string& name, const KeyLimits& limits,
+                             Priority priority = Priority::kNormal);
   // Counts from the next request on.
-  Status limit(const std::string& name, const KeyLimits& limits);
+  Status limit(const std::string& name, const KeyLimits& limits,
+               Priority priority = Priority::kNormal);
   Status revoke(const std::string& name);
   Result<std::vector<ApiKey>> list();
   // The valid key with that text, if there is one.

@@ -1,6 +1,7 @@
 // The server's log on standard error: one line for each event, as text or JSON. Lines are queued
 // and written by a thread of their own; when nobody takes them, the oldest are dropped, so that a
-// stuck terminal never holds up an answer. What users write is never logged. Any thread.
+// stuck terminal never holds up an answer. What users write is
+// logged only where the operator wants it (ServeOptions::log_prompts). Any thread.
 #pragma once
 
 #include <memory>

@@ -96,7 +96,7 @@ ApiResult<std::shared_ptr<KeyGate::Pass>> KeyGate::admit(const HttpRequest& requ
   add_headers(headers, "requests", key.limits.requests_per_minute, account.requests, now);
   add_headers(headers, "tokens", key.limits.tokens_per_minute, account.tokens, now);
   ++account.open;
-  return std::make_shared<Pass>(*this, std::move(key.name), std::move(headers));
+  return std::make_shared<Pass>(*this, std::move(key), std::move(headers));
 }
 
 }  // namespace fathom::serve

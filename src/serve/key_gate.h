@@ -26,13 +26,17 @@ class KeyGate {
   // One open request. Its place is given back by leave(), or when it goes. One thread at a time.
   class Pass {
    public:
-    Pass(KeyGate& gate, std::string key, Headers headers)
-        : gate_(&gate), key_(std::move(key)), headers_(std::move(headers)) {}
+    Pass(KeyGate& gate, ApiKey key, Headers headers)
+        : gate_(&gate),
+          key_(std::move(key.name)),
+          priority_(key.priority),
+          headers_(std::move(headers)) {}
     ~Pass() { leave(); }
     Pass(const Pass&) = delete;
     Pass& operator=(const Pass&) = delete;
 
     const std::string& key() const { return key_; }      // its name; empty without keys
+    Priority priority() const { return priority_; }      // of what it asks for
     const Headers& headers() const { return headers_; }  // x-ratelimit-*, as OpenAI's API has them
     // Before the end of the answer is sent: whoever has it may ask again at once.
     void leave();
@@ -41,6 +45,7 @@ class KeyGate {
    private:
     KeyGate* gate_;
     std::string key_;
+    Priority priority_;
     Headers headers_;
     bool left_ = false;
   };

@@ -175,8 +175,11 @@ ApiResult<GenerationRequest> read_generation(Fields& fields) {
   FATHOM_CHECK(read_logit_bias(fields, request.logit_bias));
   FATHOM_CHECK(read_stream_options(fields, request));
   FATHOM_CHECK(read_metadata(fields, request));
-  // Says who asks, for the operator's own books; it changes no answer.
-  FATHOM_CHECK(fields.string("user"));
+  // Say who asks, for the operator's own books, and what is likely to be in a cache; they change no
+  // answer. Beginnings that are alike are found without being told.
+  for (const char* name : {"user", "safety_identifier", "prompt_cache_key"}) {
+    FATHOM_CHECK(fields.string(name));
+  }
   return request;
 }
 
@@ -307,9 +310,10 @@ ApiResult<Message> read_message(const Json& value, const std::string& path, bool
                        in_quotes(*role), responses_api ? "" : " or tool");
   }
   if (message.role == "assistant") FATHOM_CHECK(read_assistant(fields, message));
+  // Which of several people, or which tool, says this. Chat templates have no place for it.
+  if (!responses_api) FATHOM_CHECK(fields.string("name"));
   if (message.role == "tool") {
     FATHOM_TRY(const auto id, fields.string("tool_call_id"));
-    FATHOM_CHECK(fields.string("name"));
     message.tool_call_id = id.value_or("");
   }
   if (const Json* content = fields.find("content")) {

@@ -24,6 +24,7 @@ namespace fathom::serve {
 namespace {
 
 constexpr int kTaskThreads = 2;
+constexpr size_t kLoggedBody = size_t{16} << 10;
 constexpr size_t kMostTasks = 8192;
 // For what may take seconds.
 constexpr int kSlowTaskThreads = 4;
@@ -234,6 +235,12 @@ void Server::Impl::admit(ApiCall call) {
     call.pass = *std::move(pass);
     const Headers& limits = call.pass->headers();
     call.headers.insert(call.headers.end(), limits.begin(), limits.end());
+  }
+  if (options.log_prompts && call.request.method == "POST") {
+    log.info("prompt", {{"id", call.id},
+                        {"path", call.request.path},
+                        {"bytes", call.request.body.size()},
+                        {"body", call.request.body.substr(0, kLoggedBody)}});
   }
   api->handle(std::move(call));
 }

@@ -35,7 +35,8 @@ struct ServeOptions {
   std::optional<route::Policy> route = {};     // for requests to the model "auto"
   std::vector<std::string> cors_origins = {};  // "*": any; empty: CORS is off
   LogFormat log = LogFormat::kText;
-  bool web_page = true;  // at /
+  bool log_prompts = false;  // also what is asked: the beginnings of requests' bodies
+  bool web_page = true;      // at /
   // In which the model calls tools; none: as its chat template tells.
   std::optional<ToolFormat> tool_format = {};
   // Requests that may wait for formats, tools or adapters to be prepared, which may take seconds;

@@ -100,6 +100,8 @@ TEST(CommandLine, WrongUsageIsExitCodeTwoAndSaysWhatIsWrong) {
       {{"loadtest", "http://127.0.0.1:1", "--requests", "0"}, "--requests"},
       {{"loadtest", "http://127.0.0.1:1", "--duration", "0"}, "--duration"},
       {{"keys", "create", "a", "--max-concurrent", "-1"}, "--max-concurrent"},
+      {{"keys", "create", "a", "--priority", "urgent"}, "--priority"},
+      {{"serve", "--log", "none", "--log-prompts"}, "--log-prompts"},
       {{"run", "-m", model, ""}, "prompt"},
       {{"run", "-m", model, "--threads", "-1", "x"}, "--threads"},
       {{"run", "-m", model, "--threads", "1000000", "x"}, "--threads"},

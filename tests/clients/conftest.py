@@ -26,7 +26,8 @@ Call functions by <tool_call>. Functions: {{ tools | tojson }}<|im_end|>
 
 
 @contextlib.contextmanager
-def serve(folder, *options):
+def launch(folder, *options):
+    """A process and its address. Whoever has it may end it; it is killed otherwise."""
     process = subprocess.Popen(
         [BINARY, "serve", "--port", "0", "--name", "small", "--log", "none", "--database",
          folder / "serve.db", *options],
@@ -35,17 +36,23 @@ def serve(folder, *options):
         lines = []
         for line in process.stderr:
             lines.append(line)
-            if served := re.search(r"is served at (http://\S+)", line):
-                yield served[1]
+            if served := re.search(r"is served at (https?://\S+)", line):
+                yield process, served[1]
                 break
         else:
             pytest.fail("the server did not start: " + "".join(lines))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait()
+        process.wait()
+
+
+@contextlib.contextmanager
+def serve(folder, *options):
+    with launch(folder, *options) as (process, served):
+        yield served
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
 
 
 @pytest.fixture(scope="session")

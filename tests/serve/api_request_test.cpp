@@ -34,12 +34,12 @@ TEST(ChatRequest, ReadsEveryFieldThatIsBuilt) {
     "repetition_penalty": 1.1, "presence_penalty": -0.5, "frequency_penalty": 0.25, "seed": 42,
     "logit_bias": {"5": -100, "7": 1.5}, "stop": ["a", "b"], "max_completion_tokens": 9, "n": 3,
     "logprobs": true, "top_logprobs": 4, "stream": true, "stream_options": {"include_usage": true},
-    "user": "somebody", "tools": [], "tool_choice": "none", "response_format": {"type": "text"},
+    "user": "somebody", "safety_identifier": "h4", "prompt_cache_key": "k", "tools": [], "tool_choice": "none", "response_format": {"type": "text"},
     "messages": [{"role": "developer", "content": "Be brief."},
                  {"role": "user", "content": [{"type": "text", "text": "a"},
                                               {"type": "text", "text": "b"}]},
                  {"role": "assistant", "content": "c", "reasoning_content": "d"},
-                 {"role": "user", "content": "e"}]})");
+                 {"role": "user", "content": "e", "name": "Eve"}]})");
   ASSERT_TRUE(request) << request.error().message;
   const GenerationRequest& generation = request->generation;
   EXPECT_EQ(generation.model, "m");
@@ -193,7 +193,7 @@ TEST(ChatRequest, NamesTheMessageThatIsWrong) {
        {R"({"messages":[{"role":"user","content":"a"},{"role":"user","content":[{"type":"image_url",
          "image_url":{"url":"data:image/png;base64,AAAA"}}]}]})",
         "messages[1].content[0]"},
-       {R"({"messages":[{"role":"user","content":"a","name":"b"}]})", "messages[0].name"},
+       {R"({"messages":[{"role":"user","content":"a","name":5}]})", "messages[0].name"},
        {R"({"messages":[{"role":"assistant","content":"a","tool_calls":[{}]}]})",
         "messages[0].tool_calls[0]"},
        {R"({"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"a","arguments":{}}}]}]})",

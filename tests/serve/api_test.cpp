@@ -352,6 +352,22 @@ TEST(Server, RefusesPromptsThatCannotBeAnswered) {
   EXPECT_NE(body_of(refused).find("64"), std::string::npos) << refused;
 }
 
+TEST(Server, SaysWhatAChatTemplateRefuses) {
+  const TestServer server(
+      {.chat_template = "{% for m in messages %}{% if loop.index0 % 2 == 1 and m.role == 'user' %}"
+                        "{{ raise_exception('Roles must alternate') }}{% endif %}{{ m.content }}"
+                        "{% endfor %}"});
+  const Json once = {{"role", "user"}, {"content", "a"}};
+  const Json alone = {{"messages", Json::array({once})}, {"max_tokens", 1}};
+  EXPECT_EQ(status_of(server.post("/v1/chat/completions", alone.dump())), 200);
+  const Json twice = {{"messages", Json::array({once, once})}, {"max_tokens", 1}};
+  const std::string refused = server.post("/v1/chat/completions", twice.dump());
+  EXPECT_EQ(status_of(refused), 400);
+  const Json error = Json::parse(body_of(refused))["error"];
+  EXPECT_NE(error["message"].get<std::string>().find("Roles must alternate"), std::string::npos);
+  EXPECT_EQ(error["param"], "messages");
+}
+
 TEST(Server, DescribesEveryPathThatItServes) {
   ServerOptions options;
   options.serve.adapter_folder = std::filesystem::temp_directory_path();

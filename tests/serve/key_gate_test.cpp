@@ -117,6 +117,15 @@ TEST_F(KeyGateTest, FollowsLimitsThatAreChangedMeanwhile) {
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(ask());
 }
 
+TEST_F(KeyGateTest, KnowsTheClassOfEachKey) {
+  open({});
+  EXPECT_EQ((*ask())->priority(), Priority::kNormal);
+  ASSERT_TRUE(keys_->limit("one", {}, Priority::kLow));
+  EXPECT_EQ((*ask())->priority(), Priority::kLow);
+  key_ = *keys_->create("urgent", {}, Priority::kHigh);
+  EXPECT_EQ((*ask())->priority(), Priority::kHigh);
+}
+
 TEST_F(KeyGateTest, HasNoLimitsWithoutKeys) {
   KeyGate gate(nullptr, {.max_concurrent = 1, .requests_per_minute = 1});
   const HttpRequest request{

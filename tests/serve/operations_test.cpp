@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <sstream>
 #include <thread>
 
 #include "serve/api_keys.h"
@@ -153,6 +154,64 @@ TEST(Server, AsksForKeys) {
 
   ASSERT_TRUE((*keys)->revoke("other"));
   EXPECT_EQ(status_of(server.get("/v1/models", other_header)), 401);
+}
+
+TEST(Server, AnswersKeysOfAHigherClassFirst) {
+  const test::TemporaryDirectory directory;
+  const auto path = directory.path() / "keys.db";
+  const auto keys = ApiKeys::open(path);
+  const auto header = [&](const char* name, Priority priority) {
+    return "Authorization: Bearer " + *(*keys)->create(name, {}, priority) + "\r\n";
+  };
+  const std::string low = header("low", Priority::kLow);
+  const std::string high = header("high", Priority::kHigh);
+  ServerOptions options{.endless = true};
+  options.serve.require_keys = true;
+  options.serve.database = path;
+  options.serve.engine.max_running = 1;
+  const TestServer server(options);
+  const auto running = endless_stream(server, low);
+  RawClient first(server.port());
+  first.send(http_request("POST", "/v1/completions", completion("a", 90'000, true), low));
+  RawClient second(server.port());
+  const auto waiting = [&](const char* count) {
+    while (server.get("/metrics", low).find(std::string("\nfathom_queue_answers ") + count) ==
+           std::string::npos) {
+    }
+  };
+  waiting("1");
+  second.send(http_request("POST", "/v1/completions", completion("a", 5, false), high));
+  waiting("2");
+  running->close();
+  // The first would go on for longer than anybody waits here.
+  EXPECT_EQ(status_of(second.read_response()), 200);
+}
+
+// With what is logged about one request.
+std::string log_of(bool prompts) {
+  ::testing::internal::CaptureStderr();
+  {
+    ServerOptions options{.logs = true};
+    options.serve.log = LogFormat::kJson;
+    options.serve.log_prompts = prompts;
+    const TestServer server(options);
+    EXPECT_EQ(status_of(server.post("/v1/completions", completion("a secret", 2, false))), 200);
+  }
+  return ::testing::internal::GetCapturedStderr();
+}
+
+TEST(Server, LogsPromptsOnlyWhenAsked) {
+  EXPECT_EQ(log_of(false).find("secret"), std::string::npos);
+  const std::string log = log_of(true);
+  bool found = false;
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);) {
+    const Json entry = Json::parse(line);  // each is JSON
+    if (entry["event"] != "prompt") continue;
+    found = true;
+    EXPECT_EQ(Json::parse(entry["body"].get<std::string>())["prompt"], "a secret");
+  }
+  EXPECT_TRUE(found) << log;
 }
 
 TEST(Server, LetsOtherOriginsInOnlyWhenAsked) {

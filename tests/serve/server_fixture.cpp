@@ -35,7 +35,7 @@ Model load(const ServerOptions& options) {
 
 TestServer::TestServer(ServerOptions options) {
   options.serve.http.port = 0;
-  options.serve.log = serve::LogFormat::kNone;
+  if (!options.logs) options.serve.log = serve::LogFormat::kNone;
   options.serve.engine.kv_memory = int64_t{64} << 20;
   if (options.serve.engine.context == 0) options.serve.engine.context = 100'000;
   if (options.serve.database.empty()) options.serve.database = database();

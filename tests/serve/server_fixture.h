@@ -16,6 +16,7 @@ using Json = nlohmann::json;
 struct ServerOptions {
   serve::ServeOptions serve = {};
   bool endless = false;  // the model never ends an answer
+  bool logs = false;     // as serve.log says; else nothing
   bool thinks = false;   // its template opens <think>, and it never ends an answer
   // Names of further models, each like the first ("tiny").
   std::vector<std::string> others = {};
