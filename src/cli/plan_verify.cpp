@@ -12,6 +12,7 @@
 #include "cli/serve_costs.h"
 #include "cli/step_speed.h"
 #include "cli/terminal.h"
+#include "layers/cache.h"
 #include "plan/demand.h"
 
 namespace fathom::cli {
@@ -193,7 +194,7 @@ class Loads {
     rows.push_back({.model = deployment_.model.title,
                     .what = "memory, after the loads",
                     .unit = "MB",
-                    .predicted = (other_memory_ - tokenizer + d(kv_memory_)) / 1e6,
+                    .predicted = (other_memory_ - tokenizer + cache_used()) / 1e6,
                     .measured = d(resident_bytes()) / 1e6});
     return {};
   }
@@ -246,8 +247,24 @@ class Loads {
     FATHOM_TRY(target_, start_load_target(model_, options));
     // Touches the weights.
     FATHOM_TRY(const OfferedLoad first, target_->draw(lengths_, 0, 1, next_seed()));
-    FATHOM_CHECK(target_->put(first));
+    FATHOM_CHECK(put(first));
     return {};
+  }
+
+  Result<SeenTimes> put(const OfferedLoad& load) {
+    for (const plan::PastRequest& request : load.requests) {
+      // An answer's last token is never read.
+      kept_pages_ += (request.prompt_tokens + request.output_tokens - 1) / CachePool::kPageTokens;
+    }
+    return target_->put(load);
+  }
+
+  // The cache takes memory when it is first written to. Whole pages are kept after an answer, for
+  // whoever begins alike, until there are no others left.
+  double cache_used() const {
+    const int64_t page_bytes =
+        CachePool::kPageTokens * deployment_.model.cache_bytes_per_token(deployment_.cache);
+    return d(std::min(kv_memory_, kept_pages_ * page_bytes));
   }
 
   uint64_t next_seed() { return request_.workload.seed + kSeedsApart * ++seeds_; }
@@ -264,7 +281,7 @@ class Loads {
         request.at = at;
         at += before.spacing_seconds;
       }
-      FATHOM_CHECK(target_->put(load));
+      FATHOM_CHECK(put(load));
       speed += observer_.take();
       if (speed.measured_seconds >= std::min(kSpeedSeconds, request_.seconds)) break;
     }
@@ -294,7 +311,7 @@ class Loads {
     FATHOM_TRY(const OfferedLoad offered, target_->draw(lengths_, rate, count, next_seed()));
     const plan::Prediction predicted = predict(offered, factor);
     observer_.take();
-    FATHOM_TRY(const SeenTimes seen, target_->put(offered));
+    FATHOM_TRY(const SeenTimes seen, put(offered));
     const StepSpeed during = observer_.take();
     const plan::Prediction by_fit = predict(offered, 1);
     const plan::Prediction own_speed = predict(offered, during.factor());
@@ -343,7 +360,8 @@ class Loads {
   std::vector<double> seconds_;  // of each load
   std::vector<Before> before_;   // each load
   double other_memory_ = 0;      // all but the cache
-  int64_t kv_memory_ = 0;
+  int64_t kv_memory_ = 0;        // the cache may have
+  int64_t kept_pages_ = 0;       // that all loads until now would keep
   uint64_t seeds_ = 0;
   std::unique_ptr<LoadTarget> target_;
 };
