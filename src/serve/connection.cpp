@@ -217,7 +217,7 @@ asio::awaitable<bool> Connection::answer(Stream& stream, ReadResult& result) {
     --context_.exchanges;
   }
   context_.changed.notify_all();
-  co_return done&& result.keep_alive;
+  co_return result.keep_alive && done;
 }
 
 template <typename Stream>
