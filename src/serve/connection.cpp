@@ -217,7 +217,8 @@ asio::awaitable<bool> Connection::answer(Stream& stream, ReadResult& result) {
     --context_.exchanges;
   }
   context_.changed.notify_all();
-  co_return result.keep_alive && done;
+  if (!done) co_return false;
+  co_return result.keep_alive;
 }
 
 template <typename Stream>
