@@ -7,7 +7,6 @@ warms up. Prints one JSON object with the results in the form of `fathom bench -
 tries llama.cpp's settings and prints each one's speed.
 """
 
-import argparse
 import ctypes
 import json
 import random
@@ -15,6 +14,8 @@ import sys
 import time
 
 import llama_cpp
+
+import peer_options
 
 WARM_UP_TOKENS = 64  # as `fathom bench`
 
@@ -119,10 +120,6 @@ class Peer:
             return steps * batch / (time.perf_counter() - start)
 
 
-def numbers(text):
-    return [int(part) for part in text.split(",") if int(part) > 0]
-
-
 def tune(peer, options):
     for flash in (False, True):
         for ubatch in (64, 128, 256, 512):
@@ -136,14 +133,7 @@ def tune(peer, options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="a GGUF file")
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--prefill", type=numbers, default=[256], metavar="N,...", help="0: none")
-    parser.add_argument("--decode", type=int, default=24, help="steps; 0: none")
-    parser.add_argument("--batch", type=numbers, default=[1, 16, 64], metavar="N,...")
-    parser.add_argument("--context", type=int, default=0, help="tokens in the cache before decode begins")
-    parser.add_argument("--repeat", type=int, default=1, help="prefill runs to take the best of")
+    parser = peer_options.parser(__doc__)
     parser.add_argument("--tune", action="store_true", help="try settings instead")
     options = parser.parse_args()
     keep = quiet_log()  # noqa: F841

@@ -6,7 +6,6 @@ same length, for which it compiles. Decode: B prompts of --context ids (1 at lea
 the last. Files need a tokenizer, of architectures that it knows. Prints one JSON object.
 """
 
-import argparse
 import json
 import random
 import sys
@@ -14,6 +13,8 @@ import sys
 import numpy
 import openvino
 import openvino_genai
+
+import peer_options
 
 
 class Peer:
@@ -55,20 +56,8 @@ class Peer:
         return steps * batch / (times[-1] - times[1])
 
 
-def numbers(text):
-    return [int(part) for part in text.split(",") if int(part) > 0]
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="a GGUF file")
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--prefill", type=numbers, default=[256], metavar="N,...", help="0: none")
-    parser.add_argument("--decode", type=int, default=24, help="steps; 0: none")
-    parser.add_argument("--batch", type=numbers, default=[1, 16, 64], metavar="N,...")
-    parser.add_argument("--context", type=int, default=0, help="tokens in the cache before decode begins")
-    parser.add_argument("--repeat", type=int, default=1, help="prefill runs to take the best of")
-    options = parser.parse_args()
+    options = peer_options.parser(__doc__).parse_args()
     peer = Peer(options.model, options.threads)
     results = [{"phase": "prefill", "tokens": count, "batch": 1, "context": 0,
                 "tokens_per_second": peer.prefill(count, options.repeat)} for count in options.prefill]

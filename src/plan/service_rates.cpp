@@ -51,6 +51,24 @@ ServiceState state_of(const StepTable& table, const ServerModel& server, const D
   return state;
 }
 
+// Where a value lies among sorted ones, or at their nearer end: `share` of the way from element
+// `low` to `high`.
+struct Between {
+  size_t low = 0;
+  size_t high = 0;
+  double share = 0;
+};
+
+Between between(const std::vector<double>& sorted, double value) {
+  value = std::clamp(value, sorted.front(), sorted.back());
+  const auto above = std::ranges::upper_bound(sorted, value);
+  const size_t high =
+      std::min<size_t>(static_cast<size_t>(above - sorted.begin()), sorted.size() - 1);
+  const size_t low = high == 0 ? 0 : high - 1;
+  const double width = sorted[high] - sorted[low];
+  return {.low = low, .high = high, .share = width > 0 ? (value - sorted[low]) / width : 0};
+}
+
 }  // namespace
 
 StepTable::StepTable(const ServerModel& server, const Demand& demand, double most,
@@ -75,13 +93,7 @@ StepTable::StepTable(const ServerModel& server, const Demand& demand, double mos
 }
 
 double StepTable::time(double decoding, double rows) const {
-  decoding = std::clamp(decoding, sizes_.front(), sizes_.back());
-  const auto above = std::ranges::upper_bound(sizes_, decoding);
-  const size_t high =
-      std::min<size_t>(static_cast<size_t>(above - sizes_.begin()), sizes_.size() - 1);
-  const size_t low = high == 0 ? 0 : high - 1;
-  const double width = sizes_[high] - sizes_[low];
-  const double share = width > 0 ? (decoding - sizes_[low]) / width : 0;
+  const auto [low, high, share] = between(sizes_, decoding);
   const double at_low = over_rows(seconds_[low], rows);
   return at_low + share * (over_rows(seconds_[high], rows) - at_low);
 }
@@ -142,16 +154,10 @@ ServiceStates::ServiceStates(const StepTable& table, const ServerModel& server,
 }
 
 ServiceState ServiceStates::at(double n) const {
-  n = std::clamp(n, sizes_.front(), sizes_.back());
-  const auto above = std::ranges::upper_bound(sizes_, n);
-  const size_t high =
-      std::min<size_t>(static_cast<size_t>(above - sizes_.begin()), sizes_.size() - 1);
-  const size_t low = high == 0 ? 0 : high - 1;
-  const double width = sizes_[high] - sizes_[low];
-  const double share = width > 0 ? (n - sizes_[low]) / width : 0;
-  const ServiceState& a = states_[low];
-  const ServiceState& b = states_[high];
-  const auto mix = [share](double x, double y) { return x + share * (y - x); };
+  const Between place = between(sizes_, n);
+  const ServiceState& a = states_[place.low];
+  const ServiceState& b = states_[place.high];
+  const auto mix = [&place](double x, double y) { return x + place.share * (y - x); };
   return {.prefill = mix(a.prefill, b.prefill),
           .alone = mix(a.alone, b.alone),
           .token = mix(a.token, b.token),
