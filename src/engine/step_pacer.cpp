@@ -10,8 +10,6 @@ namespace {
 // A bare decode step among so many steps with prompts keeps its estimate fresh and costs prompts
 // next to nothing.
 constexpr int64_t kMeasureEvery = 128;
-// Estimates are averages and steps scatter around them.
-constexpr double kMargin = 0.85;
 constexpr double kNewShare = 0.25;
 // Of the mean step time that admission looks at: an answer's worth of steps, nearly.
 constexpr double kNewStepShare = 0.05;
@@ -21,9 +19,6 @@ constexpr int64_t kLeastRows = 1;
 // Where the rows of prompts read experts that nobody else needs, a step may take so many times what
 // it may elsewhere.
 constexpr double kMostOverStall = 2;
-// So many run together even where each step is slower than wanted: their tokens cost far less than
-// those of fewer would.
-constexpr int64_t kAlwaysTogether = 8;
 
 }  // namespace
 

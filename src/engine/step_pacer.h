@@ -34,6 +34,12 @@ double stall_of(const StepPace& pace, const WeightReads& reads, double decoding)
 
 class StepPacer {
  public:
+  // Of what a step may take, what it is planned to: estimates are averages and steps scatter.
+  static constexpr double kMargin = 0.85;
+  // So many run together even where each step is slower than wanted: their tokens cost far less
+  // than those of fewer would.
+  static constexpr int64_t kAlwaysTogether = 8;
+
   explicit StepPacer(const StepPace& pace, const WeightReads& reads = {});
 
   // For the next step, with so many sequences that decode, and so many whose prompt is not yet

@@ -6,9 +6,6 @@
 namespace fathom::plan {
 namespace {
 
-// As StepPacer has them.
-constexpr double kMargin = 0.85;
-constexpr double kAlwaysTogether = 8;
 constexpr int kRounds = 16;
 
 ServiceState state_of(const StepTable& table, const ServerModel& server, const Demand& demand,
@@ -126,7 +123,7 @@ PrefillStep prefill_step(const StepTable& table, const ServerModel& server, doub
   const double one = stall * bare;
   const double all = (1 + (stall - 1) * prompts) * bare;
   const double allowed =
-      kMargin * std::max(one, std::min(all, std::max(server.pace.target_seconds, 0.0)));
+      StepPacer::kMargin * std::max(one, std::min(all, std::max(server.pace.target_seconds, 0.0)));
   const double most = std::max(table.most_rows() - decoding, 1.0);
   // The largest number of rows with which a step takes no longer.
   double low = 1;
@@ -167,9 +164,10 @@ ServiceState ServiceStates::at(double n) const {
 
 double ServiceStates::most_within(double seconds) const {
   if (seconds <= 0) return sizes_.back();
+  constexpr auto kLeast = static_cast<double>(StepPacer::kAlwaysTogether);
   double most = sizes_.back();
-  while (most > kAlwaysTogether && at(most).token > seconds) {
-    most = std::max(kAlwaysTogether, std::floor(most * 0.95));
+  while (most > kLeast && at(most).token > seconds) {
+    most = std::max(kLeast, std::floor(most * 0.95));
   }
   return std::min(most, sizes_.back());
 }
